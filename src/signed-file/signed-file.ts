@@ -1,0 +1,74 @@
+import { FormatError } from '../errors.js';
+import type { DigestAlgorithm, Signer } from '../signer/index.js';
+import { encodeText } from '../tlv/index.js';
+import { formatClusterName, importPublicKey, type Certificate } from '../x509/index.js';
+import { decodeSignedHeader, type SignedHeader } from './header.js';
+import { signWithHeader, verifySignature, type SignerIdentity } from './signing.js';
+
+/** A signed file (.sgn): header and content. */
+export interface SignedFile {
+  /** The file as it was read. */
+  readonly bytes: Uint8Array;
+  readonly header: SignedHeader;
+  /** The plain file, as a view of the signed one. */
+  readonly content: Uint8Array;
+}
+
+/** What is chosen when a file is signed. */
+export interface SignFileOptions {
+  /** The name of the plain file, e.g. `SEP001122334455.cnf.xml`; `.sgn` is added. */
+  readonly name: string;
+  readonly digestAlgorithm?: DigestAlgorithm;
+  /** Seconds since 1970-01-01 UTC. */
+  readonly timestamp: number;
+  /** Names and serial as the phones' lists spell them; the cluster's spelling unless given. */
+  readonly identity?: SignerIdentity;
+}
+
+/** The identity of a certificate as clusters write it: their names, the serial big-endian. */
+export function clusterIdentity(certificate: Certificate): SignerIdentity {
+  return {
+    signerName: encodeText(formatClusterName(certificate.subject)),
+    serialNumber: certificate.serialNumber,
+    issuerName: encodeText(formatClusterName(certificate.issuer)),
+  };
+}
+
+/** Signs a file as clusters do for phones (header version 1.0; trust-list-format.md, Signed files). */
+export async function signFile(content: Uint8Array, options: SignFileOptions, signer: Signer): Promise<Uint8Array> {
+  return signWithHeader(
+    {
+      version: { major: 1, minor: 0 },
+      signer: options.identity ?? clusterIdentity(signer.certificate),
+      digestAlgorithm: options.digestAlgorithm ?? 'sha1',
+      fileName: encodeText(`${options.name}.sgn`),
+      timestamp: options.timestamp,
+    },
+    content,
+    signer,
+  );
+}
+
+/**
+ * Reads a signed file; `content` is the plain file.
+ *
+ * @throws FormatError
+ */
+export function decodeSignedFile(bytes: Uint8Array): SignedFile {
+  const header = decodeSignedHeader(bytes);
+  if (header.version.major !== 1 || header.version.minor !== 0) {
+    const { major, minor } = header.version;
+    throw new FormatError('bad-value', `version 1.0 expected, ${String(major)}.${String(minor)} found`, {
+      offset: 3,
+      element: 'VERSION',
+    });
+  }
+  return { bytes, header, content: bytes.subarray(header.length) };
+}
+
+/** Whether a certificate's key made the signature of a signed file. */
+export function verifySignedFile(file: SignedFile, certificate: Certificate): boolean {
+  return (
+    certificate.keyType === 'rsa' && verifySignature(file.bytes, file.header, importPublicKey(certificate.publicKey))
+  );
+}

@@ -1,0 +1,14 @@
+export { decodeElements, throwFault, type ReportFault } from './decode.js';
+export { decodeText, encodeElements, encodeText } from './encode.js';
+export {
+  elementLength,
+  elementName,
+  elementTable,
+  findElement,
+  type Element,
+  type ElementDefinition,
+  type ElementDraft,
+  type ElementKind,
+  type ElementTable,
+} from './element.js';
+export { formatElements } from './dump.js';

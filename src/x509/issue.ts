@@ -1,0 +1,103 @@
+import { createPublicKey, generateKeyPair as generateKeyPairCallback, sign, type KeyObject } from 'node:crypto';
+import { promisify } from 'node:util';
+import type { asn1, pki as forgePki } from 'node-forge';
+import { digestNames, loadForge } from './forge.js';
+import { decodeCertificate, type Certificate } from './certificate.js';
+import { objectIdentifierOf, type DistinguishedName } from './name.js';
+
+const generatePair = promisify(generateKeyPairCallback);
+
+/** A certificate to be issued. Nothing is chosen by itself: serial, dates and digest are the caller's. */
+export interface CertificateRequest {
+  readonly subject: DistinguishedName;
+  /** The subject's RSA key; from a private key the public half is taken. */
+  readonly publicKey: KeyObject;
+  /** Big-endian; a leading zero byte is added where the number would be negative. */
+  readonly serialNumber: Uint8Array;
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  readonly digest?: 'sha1' | 'sha256' | 'sha512';
+  /** Whether the certificate may issue others (basicConstraints CA). */
+  readonly authority?: boolean;
+  /** DNS names and dotted addresses of subjectAltName, as TLS servers need them. */
+  readonly alternativeNames?: readonly string[];
+}
+
+/** Who issues: the name in its certificate, and its RSA private key. */
+export interface Issuer {
+  readonly name: DistinguishedName;
+  readonly key: KeyObject;
+}
+
+/** A function of node-forge that its type package leaves out. */
+interface TbsBuilder {
+  getTBSCertificate(certificate: forgePki.Certificate): asn1.Asn1;
+}
+
+/** An RSA key pair made in memory. @param bits size of the modulus. */
+export async function generateRsaKey(bits: number): Promise<KeyObject> {
+  const pair = await generatePair('rsa', { modulusLength: bits });
+  return pair.privateKey;
+}
+
+/**
+ * Issues an X.509 v3 certificate, for labs, tests and soft tokens (RFC 5280, 4.1). Self-signed when the issuer's name
+ * and key are the subject's.
+ */
+export async function issueCertificate(request: CertificateRequest, issuer: Issuer): Promise<Certificate> {
+  const forge = await loadForge();
+  const digest = digestNames[request.digest ?? 'sha256'];
+  const publicKey = request.publicKey.type === 'private' ? createPublicKey(request.publicKey) : request.publicKey;
+  const certificate = forge.pki.createCertificate();
+  certificate.publicKey = forge.pki.publicKeyFromPem(publicKey.export({ format: 'pem', type: 'spki' }).toString());
+  const serial = Buffer.from(request.serialNumber).toString('hex');
+  certificate.serialNumber = /^[89a-f]/.test(serial) ? `00${serial}` : serial;
+  certificate.validity.notBefore = request.notBefore;
+  certificate.validity.notAfter = request.notAfter;
+  certificate.setSubject(toForgeName(request.subject));
+  certificate.setIssuer(toForgeName(issuer.name));
+  certificate.setExtensions(extensionsOf(request));
+  certificate.signatureOid = digest.oid;
+  (certificate as unknown as { siginfo: { algorithmOid: string } }).siginfo.algorithmOid = digest.oid;
+
+  const tbs = (forge.pki as unknown as TbsBuilder).getTBSCertificate(certificate);
+  const tbsDer = Buffer.from(forge.asn1.toDer(tbs).getBytes(), 'latin1');
+  const { Type, create, oidToDer } = forge.asn1;
+  const universal = forge.asn1.Class.UNIVERSAL;
+  const whole = create(universal, Type.SEQUENCE, true, [
+    tbs,
+    create(universal, Type.SEQUENCE, true, [
+      create(universal, Type.OID, false, oidToDer(digest.oid).getBytes()),
+      create(universal, Type.NULL, false, ''),
+    ]),
+    create(universal, Type.BITSTRING, false, `\0${sign(digest.name, tbsDer, issuer.key).toString('latin1')}`),
+  ]);
+  return decodeCertificate(new Uint8Array(Buffer.from(forge.asn1.toDer(whole).getBytes(), 'latin1')));
+}
+
+function toForgeName(name: DistinguishedName): { type: string; value: string; valueTagClass: number }[] {
+  // Country codes are PrintableString (RFC 5280, appendix A); everything else may be UTF8String.
+  return name.map(({ type, value }) => ({
+    type: objectIdentifierOf(type),
+    value,
+    valueTagClass: type === 'C' ? 19 : 12,
+  }));
+}
+
+function extensionsOf(request: CertificateRequest): object[] {
+  const isAuthority = request.authority === true;
+  const extensions: object[] = [
+    { name: 'basicConstraints', cA: isAuthority, critical: isAuthority },
+    isAuthority
+      ? { name: 'keyUsage', keyCertSign: true, cRLSign: true, digitalSignature: true, critical: true }
+      : { name: 'keyUsage', digitalSignature: true, keyEncipherment: true, dataEncipherment: true },
+    { name: 'subjectKeyIdentifier' },
+  ];
+  if (request.alternativeNames !== undefined && request.alternativeNames.length > 0) {
+    const altNames = request.alternativeNames.map((name) =>
+      /^[\d.]+$/.test(name) ? { type: 7, ip: name } : { type: 2, value: name },
+    );
+    extensions.push({ name: 'subjectAltName', altNames });
+  }
+  return extensions;
+}

@@ -1,0 +1,27 @@
+import { readFileSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+const builtHostClient = pathToFileURL(new URL('../dist/token/host-client.js', import.meta.url).pathname).href;
+
+export default defineConfig({
+  plugins: [
+    {
+      // The token host runs in a child of plain node, which cannot run TypeScript: tests use the built one.
+      name: 'built-token-host',
+      enforce: 'pre',
+      load(id) {
+        if (!id.endsWith('/src/token/host-client.ts')) return null;
+        return readFileSync(id, 'utf8').replaceAll('import.meta.url', JSON.stringify(builtHostClient));
+      },
+    },
+  ],
+  test: {
+    include: ['test/**/*.test.ts'],
+    // Threads that initialise one PKCS#11 module together crash it; processes do not. One worker: the tests share two cores.
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+  },
+});
