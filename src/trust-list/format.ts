@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { decodeNumber, formatHex } from '../bytes/index.js';
+import { decodeNumber, formatHex, printable } from '../bytes/index.js';
 import { digestCodes, headerElements, headerTag } from '../signed-file/index.js';
 import { decodeText, elementName, type Element, type ElementTable } from '../tlv/index.js';
 import { formatFunction, recordElements, recordFunction, recordTag } from './record-elements.js';
@@ -108,8 +108,9 @@ function closingLines(reading: TrustListReading, kind: string, verification: Ver
     ];
   }
   if (verification.verified) return [`The ${kind} file was verified successfully.`];
+  const reason = printable(verification.reason);
   return [
-    `${verification.reason[0]?.toUpperCase() ?? ''}${verification.reason.slice(1)}.`,
+    `${reason.charAt(0).toUpperCase()}${reason.slice(1)}.`,
     `Verification of the ${kind} file failed.`,
   ];
 }
@@ -160,7 +161,7 @@ const headerValue: ValueOf = ({ tag, value }, table, values) => {
     case headerTag.signature:
       return '';
     case headerTag.fileName:
-      return values ? printable(value) : '';
+      return values ? printableText(value) : '';
     case headerTag.timestamp:
       return values ? new Date(decodeNumber(value) * 1000).toISOString() : '';
     case headerTag.digestAlgorithm:
@@ -169,7 +170,7 @@ const headerValue: ValueOf = ({ tag, value }, table, values) => {
     case headerTag.signatureModulus:
       return values ? String(decodeNumber(value)) : '';
     default:
-      return table.get(tag)?.kind === 'text' ? printable(value) : spacedHex(value);
+      return table.get(tag)?.kind === 'text' ? printableText(value) : spacedHex(value);
   }
 };
 
@@ -191,15 +192,12 @@ const recordValue: ValueOf = ({ tag, value }, table, values) => {
     case recordTag.ipAddress:
       return values ? formatAddress(value) : '';
     default:
-      return table.get(tag)?.kind === 'text' ? printable(value).trimEnd() : spacedHex(value);
+      return table.get(tag)?.kind === 'text' ? printableText(value).trimEnd() : spacedHex(value);
   }
 };
 
-/** Text of a file for a terminal: control characters, which could move the cursor or fake lines, are made visible. */
-function printable(value: Uint8Array): string {
-  return decodeText(value).replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (character) => {
-    return `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`;
-  });
+function printableText(value: Uint8Array): string {
+  return printable(decodeText(value));
 }
 
 function formatSerial(value: Uint8Array): string {

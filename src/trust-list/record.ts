@@ -6,7 +6,7 @@ import {
   decodeElements,
   decodeText,
   elementName,
-  findElement,
+  firstElements,
   throwFault,
   type Element,
   type ReportFault,
@@ -100,7 +100,8 @@ function decodeRecordLength(input: Uint8Array, offset: number, report: ReportFau
 }
 
 function checkRecord(elements: readonly Element[], offset: number, report: ReportFault): void {
-  const has = (tag: number): boolean => elements.some((element) => element.tag === tag);
+  const byTag = firstElements(elements);
+  const has = (tag: number): boolean => byTag[tag] !== undefined;
   const missing = (tag: number): void => {
     const element = elementName(tag, recordElements);
     report(new FormatError('missing-element', 'not in the record', { offset, element }));
@@ -113,12 +114,12 @@ function checkRecord(elements: readonly Element[], offset: number, report: Repor
   if (!hasCertificate && !certificateTags.some(has)) return;
   for (const tag of certificateTags) if (!has(tag)) missing(tag);
   if (!hasCertificate) missing(recordTag.certificate);
-  checkHash(elements, report);
+  checkHash(byTag, report);
 }
 
-function checkHash(elements: readonly Element[], report: ReportFault): void {
-  const algorithm = findElement(elements, recordTag.hashAlgorithm);
-  const hash = findElement(elements, recordTag.certificateHash);
+function checkHash(byTag: readonly (Element | undefined)[], report: ReportFault): void {
+  const algorithm = byTag[recordTag.hashAlgorithm];
+  const hash = byTag[recordTag.certificateHash];
   if (algorithm?.value.length !== 1 || hash === undefined) return;
   const name = digestCodes.get(algorithm.value[0] ?? 0);
   const wanted = name === 'sha1' ? 20 : name === 'sha256' ? 32 : 64;
@@ -133,27 +134,26 @@ function checkHash(elements: readonly Element[], report: ReportFault): void {
 
 /** Gives names to the elements of a record that was read without a fault. */
 export function describeRecord({ offset, length, elements }: RecordElements): TrustListRecord {
-  const byTag: (Uint8Array | undefined)[] = [];
-  for (const element of elements) byTag[element.tag] = element.value;
+  const byTag = firstElements(elements);
   const text = (tag: number): string | undefined => {
-    const value = byTag[tag];
+    const value = byTag[tag]?.value;
     return value === undefined ? undefined : decodeText(value);
   };
-  const hashCode = byTag[recordTag.hashAlgorithm];
+  const hashCode = byTag[recordTag.hashAlgorithm]?.value;
   return {
     offset,
     length,
-    function: decodeNumber(byTag[recordTag.function] ?? new Uint8Array()),
+    function: decodeNumber(byTag[recordTag.function]?.value ?? new Uint8Array()),
     dnsName: text(recordTag.dnsName),
     subjectName: text(recordTag.subjectName),
     issuerName: text(recordTag.issuerName),
-    serialNumber: byTag[recordTag.serialNumber],
-    publicKey: byTag[recordTag.publicKey],
-    signature: byTag[recordTag.signature],
-    certificate: byTag[recordTag.certificate],
-    certificateHash: byTag[recordTag.certificateHash],
+    serialNumber: byTag[recordTag.serialNumber]?.value,
+    publicKey: byTag[recordTag.publicKey]?.value,
+    signature: byTag[recordTag.signature]?.value,
+    certificate: byTag[recordTag.certificate]?.value,
+    certificateHash: byTag[recordTag.certificateHash]?.value,
     hashAlgorithm: hashCode === undefined ? undefined : digestCodes.get(hashCode[0] ?? 0),
-    ipAddress: byTag[recordTag.ipAddress],
+    ipAddress: byTag[recordTag.ipAddress]?.value,
     elements,
   };
 }

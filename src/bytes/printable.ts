@@ -1,0 +1,7 @@
+/**
+ * Text from a file, certificate or token, safe to print: control and direction characters, which could move the cursor
+ * or fake lines, are written as `\u{…}`.
+ */
+export function printable(text: string): string {
+  return text.replaceAll(/\p{C}/gu, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
+}
