@@ -37,15 +37,24 @@ export async function createSoftHsm(directory: string): Promise<SoftHsm> {
   await makePrivateFolder(folder);
   await writeConfiguration(configuration, configurationText(tokens));
   await makePrivateFolder(tokens);
-  return { module: installation.module, directory: folder, configuration, environment: { SOFTHSM2_CONF: configuration } };
+  return {
+    module: installation.module,
+    directory: folder,
+    configuration,
+    environment: { SOFTHSM2_CONF: configuration },
+  };
 }
 
 /** SoftHSM2 cuts a line at `#`, at its end, and at 1,024 bytes (SimpleConfigLoader.cpp), without a word. */
 function checkPath(tokens: string): void {
   if (/[#\r\n=]/.test(tokens)) {
-    throw new InputError('usage', `SoftHSM2 cannot use ${tokens}: its configuration has no way to write #, = or a line break`, {
-      hint: 'choose a folder without them in its path',
-    });
+    throw new InputError(
+      'usage',
+      `SoftHSM2 cannot use ${tokens}: its configuration has no way to write #, = or a line break`,
+      {
+        hint: 'choose a folder without them in its path',
+      },
+    );
   }
   if (Buffer.byteLength(tokens) > 900) {
     throw new InputError('usage', `the path ${tokens} is too long for SoftHSM2's configuration`, {

@@ -64,8 +64,7 @@ async function main(words: readonly string[]): Promise<void> {
     console.log(json ? JSON.stringify(outcome.result, undefined, 2) : outcome.lines.join('\n'));
     return;
   }
-  const found =
-    command === 'install' ? await installSoftHsm({ log: (line) => console.error(line) }) : findSoftHsm();
+  const found = command === 'install' ? await installSoftHsm({ log: (line) => console.error(line) }) : findSoftHsm();
   if (found === undefined) throw missingSoftHsm();
   console.log(json ? JSON.stringify(found, undefined, 2) : found.module);
 }
@@ -74,7 +73,8 @@ function readWords(words: readonly string[]): ReturnType<typeof parseWords> {
   try {
     return parseWords(words);
   } catch (error) {
-    throw usage(error instanceof Error ? error.message : String(error));
+    // Only its first sentence: the others explain how to write arguments that begin with a dash.
+    throw usage((error instanceof Error ? error.message : String(error)).split('. ')[0] ?? '');
   }
 }
 
@@ -88,7 +88,8 @@ function checkUsage(command: string | undefined, rest: readonly string[], given:
   if (known === undefined) throw usage(`there is no command ${command}`);
   const foreign = given.find((name) => name !== 'json' && name !== 'help' && !known.options.includes(name));
   if (foreign !== undefined) throw usage(`${command} has no option --${foreign}`);
-  if (rest.slice(0, known.arguments).filter((word) => word !== '').length < known.arguments) throw usage(`${command} needs the folder to make`);
+  if (rest.slice(0, known.arguments).filter((word) => word !== '').length < known.arguments)
+    throw usage(`${command} needs the folder to make`);
   const extra = rest[known.arguments];
   if (extra !== undefined) throw usage(`${command} does not take ${extra}`);
 }

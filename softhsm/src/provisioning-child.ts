@@ -5,9 +5,7 @@ import { createRequire } from 'node:module';
 import type { Module } from 'graphene-pk11';
 import { callPkcs11, OperationFailure } from './pkcs11-failure.js';
 import type { Failure, OperationResult, Reply, Request } from './messages.js';
-import { createOperations, type OperationTable } from './token-operations.js';
-
-type Graphene = typeof import('graphene-pk11');
+import { createOperations, type Graphene, type OperationTable } from './token-operations.js';
 
 /** Loads graphene-pk11 by `require`: importing it takes node half as long again as everything else here. */
 function loadGraphene(): Graphene {

@@ -100,7 +100,7 @@ async function ask<Name extends OperationName>(
     child.send({ operation, given }, () => undefined);
   }).finally(() => clearTimeout(timer));
   if ('failure' in reply) throw errorOf(reply.failure);
-  return reply.result as Operations[Name]['result'];
+  return reply.result;
 }
 
 async function dismiss(child: ChildProcess, ended: Promise<DeviceError>): Promise<void> {

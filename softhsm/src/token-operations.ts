@@ -1,9 +1,11 @@
 // The PKCS#11 side of every operation. Runs in the child process only.
-import type { Module, Session, Slot, Token } from 'graphene-pk11';
+import type * as graphenePk11 from 'graphene-pk11';
+import type { Module, Session, SessionObject, Slot, Token, UserType } from 'graphene-pk11';
 import { callPkcs11, OperationFailure } from './pkcs11-failure.js';
 import type { OperationName, Operations, RsaNumbers, TokenDescription } from './messages.js';
 
-type Graphene = typeof import('graphene-pk11');
+/** The whole of graphene-pk11, which the child loads by `require`. */
+export type Graphene = typeof graphenePk11;
 
 /** One function for each operation. */
 export type OperationTable = {
@@ -101,13 +103,7 @@ function withUser<T>(
   return withSession(graphene, found.slot, graphene.UserType.USER, pin, use);
 }
 
-function withSession<T>(
-  graphene: Graphene,
-  slot: Slot,
-  user: import('graphene-pk11').UserType,
-  pin: string,
-  use: (session: Session) => T,
-): T {
+function withSession<T>(graphene: Graphene, slot: Slot, user: UserType, pin: string, use: (session: Session) => T): T {
   const { SERIAL_SESSION, RW_SESSION } = graphene.SessionFlag;
   const session = callPkcs11('C_OpenSession', () => slot.open(SERIAL_SESSION | RW_SESSION));
   try {
@@ -129,15 +125,32 @@ function generateKey(
     session.generateKeyPair(
       graphene.KeyGenMechanism.RSA,
       {
-        keyType: graphene.KeyType.RSA, id, label, token: true, private: false,
-        modulusBits: bits, publicExponent: Buffer.from([1, 0, 1]),
-        verify: true, encrypt: false, wrap: false, verifyRecover: false,
+        keyType: graphene.KeyType.RSA,
+        id,
+        label,
+        token: true,
+        private: false,
+        modulusBits: bits,
+        publicExponent: Buffer.from([1, 0, 1]),
+        verify: true,
+        encrypt: false,
+        wrap: false,
+        verifyRecover: false,
       },
       {
-        keyType: graphene.KeyType.RSA, id, label, token: true, private: true,
-        sensitive: true, extractable: false,
+        keyType: graphene.KeyType.RSA,
+        id,
+        label,
+        token: true,
+        private: true,
+        sensitive: true,
+        extractable: false,
         // SoftHSM2 allows every use that is not forbidden; a SAST key signs, and nothing else.
-        sign: true, decrypt: false, unwrap: false, signRecover: false, derive: false,
+        sign: true,
+        decrypt: false,
+        unwrap: false,
+        signRecover: false,
+        derive: false,
       },
     ),
   );
@@ -157,7 +170,7 @@ function readKey(graphene: Graphene, session: Session, keyId: Uint8Array): RsaNu
 }
 
 /** The public numbers, which a token also gives from a private key that is sensitive. */
-function readNumbers(key: import('graphene-pk11').SessionObject): RsaNumbers {
+function readNumbers(key: SessionObject): RsaNumbers {
   const { modulus, publicExponent } = callPkcs11('C_GetAttributeValue', () =>
     key.getAttribute({ modulus: null, publicExponent: null }),
   );
@@ -171,8 +184,12 @@ function storeCertificate(
 ): undefined {
   callPkcs11('C_CreateObject', () =>
     session.create({
-      class: graphene.ObjectClass.CERTIFICATE, certType: graphene.CertificateType.X_509,
-      id: Buffer.from(keyId), label, token: true, private: false,
+      class: graphene.ObjectClass.CERTIFICATE,
+      certType: graphene.CertificateType.X_509,
+      id: Buffer.from(keyId),
+      label,
+      token: true,
+      private: false,
       subject: Buffer.from(certificate.subject),
       issuer: Buffer.from(certificate.issuer),
       serial: Buffer.from(certificate.serialNumber),

@@ -98,7 +98,6 @@ export async function storeTokenCertificate(softHsm: SoftHsm, request: TokenCert
 export function checkTokenRequest({ label, pin, soPin }: SoftTokenRequest): void {
   const labelLength = Buffer.byteLength(label);
   // PKCS#11 pads a label with blanks to 32 bytes, so that its own blanks at the end are lost.
-  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
   if (labelLength === 0 || labelLength > 32 || label.trimEnd() !== label || /[\0-\x1f]/.test(label)) {
     throw new InputError('usage', `"${label}" cannot be the label of a token`, {
       hint: 'a label has 1 to 32 bytes in UTF-8, no control characters, and no blank at its end',
