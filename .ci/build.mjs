@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** The newest change below a folder, in milliseconds of the epoch. */
+/** The newest change below a folder, in milliseconds of the epoch. @param {string} folder */
 function newestChange(folder) {
   return Math.max(
     ...readdirSync(folder, { recursive: true }).map((name) => statSync(`${folder}/${name}`).mtimeMs),
@@ -13,13 +13,22 @@ function newestChange(folder) {
   );
 }
 
-/** A build is stale when any source, or the way of building, changed after its last file was written. */
+/**
+ * A build is stale when any source, or the way of building, changed after its last file was written.
+ *
+ * @param {string[]} sources
+ * @param {string} mark
+ */
 function stale(sources, mark) {
   if (!existsSync(mark)) return true;
   const built = statSync(mark).mtimeMs;
   return [...sources, '.config', '.ci'].some((folder) => newestChange(root + folder) > built);
 }
 
+/**
+ * @param {string} project
+ * @param {string} what
+ */
 function compile(project, what) {
   const tsc = `${root}node_modules/typescript/bin/tsc`;
   const result = spawnSync(process.execPath, [tsc, '-p', `${root}.config/${project}`], { cwd: root, stdio: 'inherit' });

@@ -6,7 +6,12 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** Runs a command quietly; prints what it said only when it failed. */
+/**
+ * Runs a command quietly; prints what it said only when it failed.
+ *
+ * @param {[string, ...string[]]} words
+ * @param {string} what
+ */
 function run(words, what) {
   const [command, ...rest] = words;
   const result = spawnSync(command, rest, { cwd: root, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
@@ -16,6 +21,10 @@ function run(words, what) {
   process.exit(result.status ?? 1);
 }
 
+/**
+ * @param {string} file
+ * @param {string} thanFile
+ */
 function newer(file, thanFile) {
   return existsSync(file) && existsSync(thanFile) && statSync(file).mtimeMs >= statSync(thanFile).mtimeMs;
 }
@@ -30,7 +39,8 @@ try {
   const found = await installSoftHsm({ log: (line) => console.error(`set-up: ${line}`) });
   console.error(`set-up: SoftHSM2 is ${found.module}`);
 } catch (error) {
-  console.error(`error: ${error.message}`);
-  if (error.hint) console.error(`hint: ${error.hint}`);
+  const { message, hint } = /** @type {Error & { hint?: string }} */ (error);
+  console.error(`error: ${message}`);
+  if (hint !== undefined) console.error(`hint: ${hint}`);
   process.exit(3);
 }

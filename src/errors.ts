@@ -99,6 +99,7 @@ export type RefusalCode =
   | 'last-token'
   | 'signing-token'
   | 'no-such-token'
+  | 'ambiguous-serial'
   | 'already-present'
   | 'final-pin-try';
 
@@ -129,6 +130,7 @@ export type DeviceErrorCode =
   | 'pin-locked'
   | 'mechanism-refused'
   | 'key-not-found'
+  | 'several-keys'
   | 'certificate-not-found'
   | 'timeout'
   | 'host-crashed'

@@ -34,7 +34,11 @@ const reserved: Readonly<Record<string, readonly string[]>> = {
   commander: ['cli'],
   '@clack/prompts': ['cli'],
   'node:child_process': ['token'],
-  'node:net': ['ctl', 'cluster'],
+  // Nothing here talks to a network yet.
+  'node:tls': [],
+  'node:http': [],
+  'node:https': [],
+  'node:dgram': [],
 };
 
 function filesBelow(folder: string): string[] {

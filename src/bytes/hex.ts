@@ -1,4 +1,5 @@
-const digits = '0123456789abcdef';
+/** Every byte in hex. */
+const hexOfByte: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 /**
  * Bytes as lower-case hex without separators.
@@ -6,21 +7,17 @@ const digits = '0123456789abcdef';
  * @param separator put between the bytes, e.g. `:`.
  */
 export function formatHex(bytes: Uint8Array, separator = ''): string {
-  let text = '';
-  for (let index = 0; index < bytes.length; index += 1) {
-    const byte = bytes[index] ?? 0;
-    if (index > 0) text += separator;
-    text += digits.charAt(byte >> 4) + digits.charAt(byte & 15);
-  }
-  return text;
+  return Array.from(bytes, (byte) => hexOfByte[byte]).join(separator);
 }
 
 /**
- * Hex back to bytes. Blanks and colons between the bytes are allowed; anything else gives `undefined`.
+ * Hex back to bytes. Blanks and colons between the bytes are allowed; anything else gives `undefined`, also a blank or
+ * colon inside a byte.
  */
 export function parseHex(text: string): Uint8Array | undefined {
-  const compact = text.replaceAll(/[\s:]/g, '');
-  if (compact.length % 2 !== 0 || /[^0-9a-f]/i.test(compact)) return undefined;
+  const parts = text.split(/[\s:]+/);
+  if (parts.some((part) => part.length % 2 !== 0 || /[^0-9a-f]/i.test(part))) return undefined;
+  const compact = parts.join('');
   const bytes = new Uint8Array(compact.length / 2);
   for (let index = 0; index < bytes.length; index += 1) {
     bytes[index] = Number.parseInt(compact.slice(index * 2, index * 2 + 2), 16);

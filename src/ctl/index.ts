@@ -5,7 +5,6 @@ export {
   createTokenlessCtl,
   removeToken,
   signCtl,
-  tokenlessSigner,
   toNonSecure,
   toToken,
   toTokenless,
@@ -13,3 +12,4 @@ export {
 } from './flows.js';
 export { ctlMode, isEmptied, tokenRecords, type CtlMode } from './present.js';
 export { type CtlOptions, type CtlResult } from './signing.js';
+export { tokenlessSigner } from './wanted.js';

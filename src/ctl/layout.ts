@@ -1,17 +1,26 @@
 import { isIPv4, isIPv6 } from 'node:net';
-import { encodeNumber } from '../bytes/index.js';
-import type { Cluster, ClusterNode } from '../cluster/index.js';
+import { decodeNumber, encodeNumber } from '../bytes/index.js';
+import type { ClusterNode } from '../cluster/index.js';
 import { InputError } from '../errors.js';
 import { encodeText, type ElementDraft } from '../tlv/index.js';
 import {
+  draftOfRecord,
   recordFunction,
   recordTag,
   type RecordDraft,
-  type TrustList,
   type TrustListRecord,
 } from '../trust-list/index.js';
 import { commonName, formatClusterName, formatTokenName, type Certificate } from '../x509/index.js';
-import { presentSpelling, type CertificateSpelling, type CtlMode } from './present.js';
+import type { CertificateSpelling, CtlMode } from './present.js';
+
+/** A record that a list must have: whose certificate it holds, and what its owner may do. */
+export interface WantedRecord {
+  readonly certificate: Certificate;
+  /** FUNCTION. */
+  readonly role: number;
+  /** The server that it is for. A token has none. */
+  readonly node?: ClusterNode;
+}
 
 /** Whose tokens the CTL client knows: their serials are written reversed (trust-list-format.md, Serial numbers). */
 const manufacturingAuthority = 'Cisco Manufacturing CA';
@@ -19,17 +28,39 @@ const manufacturingAuthority = 'Cisco Manufacturing CA';
 /** The address of a token record: a token is nowhere. */
 const noAddress = new Uint8Array(4);
 
-/** A record for a token, in the CTL client's layout: tags 2 3 4 5 6 7 9 10, an empty DNSNAME, address 0.0.0.0. */
-export function tokenRecord(certificate: Certificate, present: TrustList | undefined): RecordDraft {
-  const spelling = presentSpelling(present, certificate) ?? tokenSpelling(certificate);
-  return certificateRecord({
-    certificate,
-    spelling,
-    role: recordFunction.sast,
-    dnsName: '',
-    address: noAddress,
-    withSignature: false,
-  });
+/** What an emptied record keeps. */
+const emptiedTags: readonly number[] = [recordTag.dnsName, recordTag.function, recordTag.ipAddress];
+
+/** Whose records are emptied: CAPF and the signers stay whole. */
+const emptiedFunctions: readonly number[] = [recordFunction.ccm, recordFunction.ccmTftp, recordFunction.tftp];
+
+/**
+ * A record in the layout of a mode (trust-list-format.md, Layouts): the CTL client's tags 2 3 4 5 6 7 9 10 with the
+ * node's address as DNSNAME, or those of `utils ctl`, 2 3 4 5 6 7 8 9 10 with its host name. A token is always written
+ * as the CTL client does: an empty DNSNAME, address 0.0.0.0.
+ *
+ * @param present how the list that is changed spells the certificate; fresh names and serial when it is new to it.
+ */
+export function layOut(
+  { certificate, role, node }: WantedRecord,
+  mode: CtlMode,
+  present: CertificateSpelling | undefined,
+): RecordDraft {
+  const spelling = present ?? (node === undefined ? tokenSpelling(certificate) : clusterSpelling(certificate));
+  const host = mode === 'token' ? node?.address : node?.name;
+  const withSignature = mode === 'tokenless' && node !== undefined;
+  const signature: ElementDraft[] = withSignature ? [{ tag: recordTag.signature, value: certificate.signature }] : [];
+  return [
+    { tag: recordTag.dnsName, value: encodeText(host ?? '') },
+    { tag: recordTag.subjectName, value: spelling.subjectName },
+    { tag: recordTag.function, value: encodeNumber(role, 2) },
+    { tag: recordTag.issuerName, value: spelling.issuerName },
+    { tag: recordTag.serialNumber, value: spelling.serialNumber },
+    { tag: recordTag.publicKey, value: certificate.publicKey },
+    ...signature,
+    { tag: recordTag.certificate, value: certificate.der },
+    { tag: recordTag.ipAddress, value: node === undefined ? noAddress : encodeAddress(node.address) },
+  ];
 }
 
 /** How the CTL client spells a token that is new to a list. */
@@ -50,94 +81,31 @@ function clusterSpelling(certificate: Certificate): CertificateSpelling {
   };
 }
 
-/** A record for a certificate of one of the cluster's nodes, in the layout of the mode. */
-export function nodeRecord(
-  node: ClusterNode,
-  certificate: Certificate,
-  role: number,
-  mode: CtlMode,
-  present: TrustList | undefined,
-): RecordDraft {
-  return certificateRecord({
-    certificate,
-    spelling: presentSpelling(present, certificate) ?? clusterSpelling(certificate),
-    role,
-    // The CTL client names a server by its address, `utils ctl` by its host name.
-    dnsName: mode === 'token' ? node.address : node.name,
-    address: encodeAddress(node.address),
-    withSignature: mode === 'tokenless',
-  });
-}
-
 /**
- * The records of a cluster's servers, in the order that clusters write: CCM+TFTP and CAPF of the publisher, then those
- * of each further node.
- *
- * @throws InputError `cluster-file` when a node lacks a certificate that its services need.
+ * A present record brought into another layout: DNSNAME, FUNCTION and IPADDRESS are the layout's, SIGNATURE comes or
+ * goes with it. Names, serial, the order of the elements and whatever nobody knows stay as they are.
  */
-export function serverRecords(cluster: Cluster, mode: CtlMode, present: TrustList | undefined): RecordDraft[] {
-  return cluster.nodes.flatMap((node) => {
-    const records: RecordDraft[] = [];
-    const role = serverRole(node, mode);
-    if (role !== undefined) {
-      records.push(nodeRecord(node, certificateOf(node, 'CallManager'), role, mode, present));
-    }
-    if (node.services.includes('CAPF')) {
-      records.push(nodeRecord(node, certificateOf(node, 'CAPF'), recordFunction.capf, mode, present));
-    }
-    return records;
+export function rewriteRecord(record: TrustListRecord, layout: RecordDraft): RecordDraft {
+  // A record with a hash instead of the certificate: the layouts of CTLs have the certificate.
+  if (record.certificate === undefined) return layout;
+  const replaced: readonly number[] = [recordTag.dnsName, recordTag.function, recordTag.ipAddress];
+  const inLayout = (tag: number): ElementDraft | undefined => layout.find((element) => element.tag === tag);
+  const elements = draftOfRecord(record)
+    .filter(({ tag }) => tag !== recordTag.signature || inLayout(tag) !== undefined)
+    .map((element) => (replaced.includes(element.tag) ? (inLayout(element.tag) ?? element) : element));
+  layout.forEach((element, index) => {
+    if (elements.some(({ tag }) => tag === element.tag)) return;
+    const before = layout[index - 1]?.tag;
+    elements.splice(elements.findIndex(({ tag }) => tag === before) + 1, 0, element);
   });
+  return elements;
 }
 
-/** The CTL client tells CCM, TFTP and both apart; `utils ctl` writes CCM+TFTP for every node that runs either. */
-function serverRole(node: ClusterNode, mode: CtlMode): number | undefined {
-  const isCcm = node.services.includes('CallManager');
-  const isTftp = node.services.includes('TFTP');
-  if (!isCcm && !isTftp) return undefined;
-  if (mode === 'tokenless' || (isCcm && isTftp)) return recordFunction.ccmTftp;
-  return isCcm ? recordFunction.ccm : recordFunction.tftp;
-}
-
-/** A node's certificate. @throws InputError `cluster-file` when the cluster file names none. */
-export function certificateOf(node: ClusterNode, name: 'CallManager' | 'CAPF' | 'ITLRecovery'): Certificate {
-  const certificate = node.certificates[name];
-  if (certificate !== undefined) return certificate;
-  throw new InputError('cluster-file', `node ${node.name} has no ${name} certificate in the cluster file`, {
-    hint: `add it to the node's certificates, e.g. "${name}: certificates/${node.name}-${name}.pem"`,
-  });
-}
-
-/** A server record as a non-secure cluster's CTL has it: tags 2 4 10 only. A record that is emptied stays as it is. */
-export function emptiedRecord(record: TrustListRecord): RecordDraft {
-  const kept: readonly number[] = [recordTag.dnsName, recordTag.function, recordTag.ipAddress];
-  return record.elements.filter((element) => kept.includes(element.tag));
-}
-
-interface CertificateRecord {
-  readonly certificate: Certificate;
-  readonly spelling: CertificateSpelling;
-  readonly role: number;
-  readonly dnsName: string;
-  readonly address: Uint8Array;
-  readonly withSignature: boolean;
-}
-
-function certificateRecord(record: CertificateRecord): RecordDraft {
-  const { certificate, spelling } = record;
-  const signature: ElementDraft[] = record.withSignature
-    ? [{ tag: recordTag.signature, value: certificate.signature }]
-    : [];
-  return [
-    { tag: recordTag.dnsName, value: encodeText(record.dnsName) },
-    { tag: recordTag.subjectName, value: spelling.subjectName },
-    { tag: recordTag.function, value: encodeNumber(record.role, 2) },
-    { tag: recordTag.issuerName, value: spelling.issuerName },
-    { tag: recordTag.serialNumber, value: spelling.serialNumber },
-    { tag: recordTag.publicKey, value: certificate.publicKey },
-    ...signature,
-    { tag: recordTag.certificate, value: certificate.der },
-    { tag: recordTag.ipAddress, value: record.address },
-  ];
+/** A CCM or TFTP record as a non-secure cluster's CTL has it: tags 2 4 10 only. Any other record stays as it is. */
+export function emptyRecord(record: RecordDraft): RecordDraft {
+  const role = record.find(({ tag }) => tag === recordTag.function)?.value;
+  const isEmptied = role !== undefined && emptiedFunctions.includes(decodeNumber(role));
+  return isEmptied ? record.filter(({ tag }) => emptiedTags.includes(tag)) : record;
 }
 
 /**
@@ -147,7 +115,11 @@ function certificateRecord(record: CertificateRecord): RecordDraft {
  */
 export function encodeAddress(text: string): Uint8Array {
   if (isIPv4(text)) return Uint8Array.from(text.split('.'), Number);
-  if (!isIPv6(text)) throw new InputError('cluster-file', `${text} is no IPv4 or IPv6 address`);
+  if (!isIPv6(text) || text.includes('%')) {
+    throw new InputError('cluster-file', `${JSON.stringify(text)} is no IPv4 or IPv6 address`, {
+      hint: "correct the node's address in the cluster file",
+    });
+  }
   const [head = '', tail] = text.split('::');
   const groupsOf = (part: string): number[] =>
     part === ''

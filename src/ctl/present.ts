@@ -1,4 +1,5 @@
 import { equalBytes } from '../bytes/index.js';
+import { digestOf } from '../signer/index.js';
 import { recordFunction, recordTag, type TrustList, type TrustListRecord } from '../trust-list/index.js';
 import type { Certificate } from '../x509/index.js';
 
@@ -20,28 +21,52 @@ const serverFunctions: readonly number[] = [
   recordFunction.capf,
 ];
 
-/** Whether a record is one of the cluster's servers, which the cluster file speaks for. */
-export function isServerRecord(record: TrustListRecord): boolean {
-  return serverFunctions.includes(record.function);
+/** Whether a record with this FUNCTION is one of the cluster's servers, which the cluster file speaks for. */
+export function isServerFunction(role: number): boolean {
+  return serverFunctions.includes(role);
 }
 
+/** Whether a record is one of the cluster's servers. */
+export function isServerRecord(record: TrustListRecord): boolean {
+  return isServerFunction(record.function);
+}
+
+/** DNSNAME without the blank that ITL writers put there; empty when there is none. */
+export function hostOf(record: TrustListRecord): string {
+  return record.dnsName?.trim() ?? '';
+}
+
+/** How subjects name themselves, in any writer's spelling of names. */
+const tokenSubject = /(?:^|[;,]\s*)cn="?SAST-/i;
+const recoverySubject = /(?:^|[;,]\s*)cn="?ITLRECOVERY/i;
+
 /**
- * Whether a record is a token's: function 0 with an empty DNSNAME, as the CTL client writes tokens, or a subject that
- * calls itself a SAST. A cluster's own function-0 records carry the node's name.
+ * Whether a record is a token's: function 0, and a subject that calls itself a SAST or an empty DNSNAME, as the CTL
+ * client writes tokens. A cluster's own function-0 records carry the node's name. Other writers leave every DNSNAME
+ * out: there, what also serves as CallManager and what calls itself ITLRecovery is the cluster's.
  */
-export function isTokenRecord(record: TrustListRecord): boolean {
-  if (record.function !== recordFunction.sast) return false;
-  return record.dnsName === '' || /^cn="?SAST-/i.test(record.subjectName ?? '');
+export function isTokenRecord(record: TrustListRecord, list: TrustList): boolean {
+  if (record.function !== recordFunction.sast || record.serialNumber === undefined) return false;
+  const subject = record.subjectName ?? '';
+  if (tokenSubject.test(subject)) return true;
+  return hostOf(record) === '' && !recoverySubject.test(subject) && !servesAsServer(record, list);
+}
+
+function servesAsServer({ certificate }: TrustListRecord, list: TrustList): boolean {
+  if (certificate === undefined) return false;
+  return list.records.some(
+    (other) => isServerRecord(other) && other.certificate !== undefined && equalBytes(other.certificate, certificate),
+  );
 }
 
 /** The tokens of a list, in its order. */
 export function tokenRecords(list: TrustList): readonly TrustListRecord[] {
-  return list.records.filter(isTokenRecord);
+  return list.records.filter((record) => isTokenRecord(record, list));
 }
 
 /** Whether a list is a token list or a tokenless one. */
 export function ctlMode(list: TrustList): CtlMode {
-  return list.records.some(isTokenRecord) ? 'token' : 'tokenless';
+  return list.records.some((record) => isTokenRecord(record, list)) ? 'token' : 'tokenless';
 }
 
 /** Whether the servers of a list are emptied, as in a cluster that was set to non-secure. */
@@ -50,22 +75,27 @@ export function isEmptied(list: TrustList): boolean {
   return servers.length > 0 && servers.every((record) => record.serialNumber === undefined);
 }
 
-/** Whether a record holds a certificate: the whole of it, or, where only a hash is there, its key. */
-export function holdsCertificate(record: TrustListRecord, certificate: Certificate): boolean {
+/** Whether a record holds a certificate: the whole of it, or, where only a hash is there, its hash. */
+export function holdsCertificate(
+  record: Pick<TrustListRecord, 'certificate' | 'certificateHash' | 'hashAlgorithm'>,
+  certificate: Certificate,
+): boolean {
   if (record.certificate !== undefined) return equalBytes(record.certificate, certificate.der);
-  return record.publicKey !== undefined && equalBytes(record.publicKey, certificate.publicKey);
+  const { certificateHash, hashAlgorithm } = record;
+  if (certificateHash === undefined || hashAlgorithm === undefined) return false;
+  return equalBytes(certificateHash, digestOf(hashAlgorithm, certificate.der));
 }
 
-/** The index of the function-0 record that holds a certificate; -1 when there is none. */
-export function sastRecordIndex(list: TrustList, certificate: Certificate): number {
-  return list.records.findIndex(
+/** Whether a list knows a certificate as a signer: a function-0 record holds it. */
+export function isSignerOf(list: TrustList, certificate: Certificate): boolean {
+  return list.records.some(
     (record) => record.function === recordFunction.sast && holdsCertificate(record, certificate),
   );
 }
 
 /**
- * How a list spells a certificate that it holds already, token record or function-0 record first; `undefined` when
- * the certificate is new to it.
+ * How a list spells a certificate that it holds already, function-0 record first; `undefined` when the certificate is
+ * new to it.
  */
 export function presentSpelling(
   list: TrustList | undefined,
@@ -73,8 +103,13 @@ export function presentSpelling(
 ): CertificateSpelling | undefined {
   const holders = (list?.records ?? []).filter((record) => holdsCertificate(record, certificate));
   const record = holders.find(({ function: role }) => role === recordFunction.sast) ?? holders[0];
+  return record === undefined ? undefined : spellingOf(record);
+}
+
+/** How a record spells its certificate; `undefined` for an emptied record. */
+export function spellingOf(record: TrustListRecord): CertificateSpelling | undefined {
   const valueOf = (tag: number): Uint8Array | undefined =>
-    record?.elements.find((element) => element.tag === tag)?.value;
+    record.elements.find((element) => element.tag === tag)?.value;
   const [subjectName, issuerName, serialNumber] = [
     valueOf(recordTag.subjectName),
     valueOf(recordTag.issuerName),

@@ -6,7 +6,7 @@ import {
   decodeText,
   elementLength,
   elementName,
-  findElement,
+  firstElements,
   throwFault,
   type Element,
   type ReportFault,
@@ -59,14 +59,15 @@ const mostPadding = 3;
 export function decodeHeaderElements(input: Uint8Array, report: ReportFault = throwFault): HeaderElements {
   const length = decodeHeaderLength(input, report);
   const elements = decodeElements(input, new Reader(input, 0, length), headerElements, report);
+  const byTag = firstElements(elements);
   for (const tag of mandatoryHeaderTags) {
-    if (findElement(elements, tag) === undefined) {
+    if (byTag[tag] === undefined) {
       const element = elementName(tag, headerElements);
       report(new FormatError('missing-element', 'not in the header', { offset: length, element }));
     }
   }
   checkPadding(elements, report);
-  checkNumbers(elements, report);
+  checkNumbers(byTag, report);
   return { elements, length };
 }
 
@@ -81,10 +82,11 @@ export function decodeSignedHeader(input: Uint8Array): SignedHeader {
 
 /** Gives names to the elements of a header that was read without a fault. */
 export function describeHeader({ elements, length }: HeaderElements): SignedHeader {
-  const valueOf = (tag: number): Uint8Array => findElement(elements, tag)?.value ?? new Uint8Array();
-  const signature = findElement(elements, headerTag.signature);
+  const byTag = firstElements(elements);
+  const valueOf = (tag: number): Uint8Array => byTag[tag]?.value ?? new Uint8Array();
+  const signature = byTag[headerTag.signature];
   const start = signature?.offset ?? 0;
-  const signerVersion = findElement(elements, headerTag.signerVersion);
+  const signerVersion = byTag[headerTag.signerVersion];
   return {
     length,
     version: decodeVersion(valueOf(headerTag.version)),
@@ -116,14 +118,15 @@ function decodeHeaderLength(input: Uint8Array, report: ReportFault): number {
   ] as const) {
     const element = elementName(tag, headerElements);
     if (input.length < offset + 5) {
-      throw new FormatError('truncated', 'the file ends inside the first elements of its header', { offset, element });
+      const what = input.length === 0 ? 'the file is empty' : 'the file ends inside the first elements of its header';
+      throw new FormatError('truncated', what, { offset, element });
     }
     if (input[offset] !== tag || input[offset + 1] !== 0 || input[offset + 2] !== 2) {
       throw new FormatError(
         'bad-value',
         `${String(tag)} 0 2 expected, ${[...input.subarray(offset, offset + 3)].join(' ')} found`,
         { offset, element },
-        { hint: 'this is no trust list or signed file; CTL, ITL and .sgn files begin with 1 0 2' },
+        { hint: `this is ${likelyKind(input)}; CTL, ITL and .sgn files begin with 1 0 2` },
       );
     }
   }
@@ -142,6 +145,13 @@ function decodeHeaderLength(input: Uint8Array, report: ReportFault): number {
   return Math.min(length, input.length);
 }
 
+/** What a file is that someone took for a trust list. */
+function likelyKind(input: Uint8Array): string {
+  if (input[0] === 0x30) return 'a certificate or key in DER, no trust list or signed file';
+  const start = String.fromCharCode(...input.subarray(0, 11));
+  return start === '-----BEGIN ' ? 'PEM, no trust list or signed file' : 'no trust list or signed file';
+}
+
 function checkPadding(elements: readonly Element[], report: ReportFault): void {
   const first = elements.findIndex((element) => element.tag === headerTag.padding);
   if (first < 0) return;
@@ -154,14 +164,14 @@ function checkPadding(elements: readonly Element[], report: ReportFault): void {
   }
 }
 
-function checkNumbers(elements: readonly Element[], report: ReportFault): void {
-  const digest = findElement(elements, headerTag.digestAlgorithm);
+function checkNumbers(byTag: readonly (Element | undefined)[], report: ReportFault): void {
+  const digest = byTag[headerTag.digestAlgorithm];
   if (digest?.value.length === 1 && !digestCodes.has(digest.value[0] ?? 0)) {
     const place = { offset: digest.offset, element: 'DIGESTALGORTITHM' };
     report(new FormatError('bad-value', `no digest has the number ${String(digest.value[0])}`, place));
   }
-  const modulus = findElement(elements, headerTag.signatureModulus);
-  const signature = findElement(elements, headerTag.signature);
+  const modulus = byTag[headerTag.signatureModulus];
+  const signature = byTag[headerTag.signature];
   if (modulus?.value.length !== 1 || signature === undefined) return;
   const wanted = modulusLengths[modulus.value[0] ?? 0];
   if (wanted === signature.value.length) return;

@@ -34,9 +34,14 @@ export function clusterIdentity(certificate: Certificate): SignerIdentity {
   };
 }
 
-/** Signs a file as clusters do for phones (header version 1.0; trust-list-format.md, Signed files). */
+/**
+ * Signs a file as clusters do for phones (header version 1.0; trust-list-format.md, Signed files).
+ *
+ * @throws FormatError for a name or identity that no header can hold, e.g. with a NUL inside; ProofError as
+ *   {@link signWithHeader}.
+ */
 export async function signFile(content: Uint8Array, options: SignFileOptions, signer: Signer): Promise<Uint8Array> {
-  return signWithHeader(
+  const bytes = await signWithHeader(
     {
       version: { major: 1, minor: 0 },
       signer: options.identity ?? clusterIdentity(signer.certificate),
@@ -47,6 +52,8 @@ export async function signFile(content: Uint8Array, options: SignFileOptions, si
     content,
     signer,
   );
+  decodeSignedFile(bytes);
+  return bytes;
 }
 
 /**

@@ -53,8 +53,8 @@ export function verifySignature(bytes: Uint8Array, header: SignedHeader, key: Ke
  * Writes a header in front of a body and signs both.
  *
  * @returns the whole file.
- * @throws ProofError `unsupported-key` for an RSA size the format has no number for, `unsupported-digest`; what the
- *   signer throws.
+ * @throws ProofError `unsupported-key` for an RSA size the format has no number for, `unsupported-digest`; FormatError
+ *   `bad-value` for a timestamp that does not fit; what the signer throws.
  */
 export async function signWithHeader(draft: SignedHeaderDraft, body: Uint8Array, signer: Signer): Promise<Uint8Array> {
   const { certificate } = signer;
@@ -65,6 +65,11 @@ export async function signWithHeader(draft: SignedHeaderDraft, body: Uint8Array,
       `${formatName(certificate.subject)} has a key of ${String(certificate.keyBits)} bits (${certificate.keyType})`,
       { hint: 'trust lists are signed with RSA keys of 512, 1024, 2048 or 4096 bits' },
     );
+  }
+  if (!Number.isInteger(draft.timestamp) || draft.timestamp < 0 || draft.timestamp > 0xffffffff) {
+    const place = { offset: 0, element: 'TIMESTAMP' };
+    const hint = 'TIMESTAMP holds whole seconds since 1970-01-01 UTC';
+    throw new FormatError('bad-value', `${String(draft.timestamp)} does not fit in four bytes`, place, { hint });
   }
   if (!signer.digests.includes(draft.digestAlgorithm)) {
     throw new ProofError('unsupported-digest', `this signer cannot sign ${draft.digestAlgorithm}`);

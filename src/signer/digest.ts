@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { concatBytes, parseHex } from '../bytes/index.js';
+import { ProofError } from '../errors.js';
 
 /** The digests that trust lists and signed files can name. */
 export type DigestAlgorithm = 'sha1' | 'sha256' | 'sha512';
@@ -13,9 +14,29 @@ const digestInfoPrefixes: Readonly<Record<DigestAlgorithm, Uint8Array>> = {
   sha512: fromHex('3051300d060960864801650304020305000440'),
 };
 
-/** DigestInfo in DER, as RSA PKCS#1 v1.5 signs it: 35, 51 or 83 bytes (RFC 8017, 9.2). */
+/** How many bytes each digest has. */
+const digestLengths: Readonly<Record<DigestAlgorithm, number>> = { sha1: 20, sha256: 32, sha512: 64 };
+
+/** What PKCS#1 v1.5 adds to DigestInfo at the least (RFC 8017, 9.2, step 3). */
+const leastPadding = 11;
+
+/**
+ * DigestInfo in DER, as RSA PKCS#1 v1.5 signs it: 35, 51 or 83 bytes (RFC 8017, 9.2).
+ *
+ * @throws ProofError `unsupported-digest` for a digest that is not as long as its algorithm says.
+ */
 export function encodeDigestInfo(algorithm: DigestAlgorithm, digest: Uint8Array): Uint8Array {
+  if (digest.length !== digestLengths[algorithm]) {
+    const found = `${String(digest.length)} bytes are no ${algorithm} digest`;
+    throw new ProofError('unsupported-digest', `${found}; it has ${String(digestLengths[algorithm])}`);
+  }
   return concatBytes(digestInfoPrefixes[algorithm], digest);
+}
+
+/** The digests that a key of so many bits can sign: a 512-bit key has no room for SHA-512. */
+export function digestsOf(keyBits: number): readonly DigestAlgorithm[] {
+  const room = Math.ceil(keyBits / 8) - leastPadding;
+  return digestAlgorithms.filter((name) => digestInfoPrefixes[name].length + digestLengths[name] <= room);
 }
 
 /** The digest of several byte strings, one after the other. */

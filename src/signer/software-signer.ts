@@ -1,19 +1,20 @@
-import { constants, createPrivateKey, createPublicKey, privateEncrypt, type KeyObject } from 'node:crypto';
+import { constants, createPublicKey, privateEncrypt, type KeyObject } from 'node:crypto';
 import { equalBytes } from '../bytes/index.js';
 import { ProofError } from '../errors.js';
-import { formatName, type Certificate } from '../x509/index.js';
-import { digestAlgorithms, encodeDigestInfo } from './digest.js';
+import { decodePrivateKey, formatName, type Certificate } from '../x509/index.js';
+import { digestsOf, encodeDigestInfo } from './digest.js';
 import { verifyDigest, type Signer, type SignRequest } from './signer.js';
 
 /**
  * A signer whose RSA key is in memory.
  *
  * @param key a private key of node:crypto, or a private key in PEM without a password.
+ * @throws FormatError `bad-key` or `bad-password` for a text that is no such PEM.
  * @throws ProofError `unsupported-key` for a key that is not RSA, `key-mismatch` for one that does not fit the
  *   certificate.
  */
 export function createSoftwareSigner(certificate: Certificate, key: KeyObject | string): Signer {
-  const privateKey = typeof key === 'string' ? createPrivateKey(key) : key;
+  const privateKey = typeof key === 'string' ? decodePrivateKey(new TextEncoder().encode(key)) : key;
   if (privateKey.type !== 'private' || privateKey.asymmetricKeyType !== 'rsa') {
     throw new ProofError('unsupported-key', 'trust lists are signed with an RSA private key, and this is none');
   }
@@ -29,8 +30,9 @@ export function createSoftwareSigner(certificate: Certificate, key: KeyObject | 
   }
   return {
     certificate,
-    digests: digestAlgorithms,
-    sign: (request) => Promise.resolve(sign(privateKey, certificate, request)),
+    digests: digestsOf(certificate.keyBits),
+    // Not async by nature, but its errors must come as rejections all the same.
+    sign: (request) => Promise.resolve().then(() => sign(privateKey, certificate, request)),
   };
 }
 

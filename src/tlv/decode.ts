@@ -12,9 +12,13 @@ export const throwFault: ReportFault = (fault) => {
   throw fault;
 };
 
+/** The value of padding. One for all: a header may have 65,535 of them. */
+const noValue = new Uint8Array();
+
 /**
  * Decodes elements up to the end of the reader. Grammar: `tag u8 · length u16 · value`, padding being the tag alone.
- * Duplicates and elements outside their container are faults; unknown tags are kept.
+ * Duplicates of tags in the table and elements outside their container are faults; unknown tags are kept, however
+ * often they occur. A container outside its place is not looked into, so nesting ends where the table ends.
  *
  * @param parent the tag of the container that is read, if one is.
  * @throws FormatError through `report`: `truncated`, `bad-length`, `bad-text`, `duplicate-element`,
@@ -28,41 +32,50 @@ export function decodeElements(
   parent?: number,
 ): Element[] {
   const elements: Element[] = [];
+  // By tag: searching the elements so far would take long where there are thousands.
+  const seen = new Array<boolean | undefined>(32);
   while (reader.remaining > 0) {
-    const element = decodeElement(input, reader, table, report);
-    if (element === undefined) break;
-    const definition = table.get(element.tag);
-    if (definition !== undefined) checkPlace(element, definition, elements, parent, report);
-    elements.push(element);
+    const offset = reader.offset;
+    const tag = reader.u8('tag');
+    const definition = table.get(tag);
+    let inPlace = false;
+    if (definition !== undefined) {
+      inPlace = checkPlace(definition, offset, parent, report);
+      if (definition.kind === 'padding') {
+        elements.push({ tag, offset, value: noValue });
+        continue;
+      }
+      if (seen[tag] === true) reportDuplicate(definition, offset, report);
+      seen[tag] = true;
+    }
+    const value = decodeValue(reader, offset, tag, table, report);
+    if (value === undefined) break;
+    if (definition !== undefined) checkValue(definition, value, offset, report);
+    if (inPlace && definition?.kind === 'container') {
+      const inside = new Reader(input, offset + 3, offset + 3 + value.length);
+      elements.push({ tag, offset, value, children: decodeElements(input, inside, table, report, tag) });
+    } else elements.push({ tag, offset, value });
   }
   return elements;
 }
 
-function decodeElement(
-  input: Uint8Array,
+/** The length and the value of an element; what there is of it when it was cut off, nothing without its length. */
+function decodeValue(
   reader: Reader,
+  offset: number,
+  tag: number,
   table: ElementTable,
   report: ReportFault,
-): Element | undefined {
-  const offset = reader.offset;
-  const tag = reader.u8('tag');
-  const definition = table.get(tag);
-  if (definition?.kind === 'padding') return { tag, offset, value: input.subarray(offset + 1, offset + 1) };
+): Uint8Array | undefined {
   if (reader.remaining < 2) {
     reportTruncated(2, reader.remaining, offset, elementName(tag, table), report);
     reader.skip(reader.remaining, 'length');
     return undefined;
   }
   const length = reader.u16('length');
-  const fits = length <= reader.remaining;
-  if (!fits) reportTruncated(length, reader.remaining, offset, elementName(tag, table), report);
-  const start = reader.offset;
-  const value = reader.bytes(fits ? length : reader.remaining, 'value');
-  if (definition === undefined) return { tag, offset, value };
-  checkValue(definition, value, offset, report);
-  if (definition.kind !== 'container') return { tag, offset, value };
-  const inside = new Reader(input, start, start + value.length);
-  return { tag, offset, value, children: decodeElements(input, inside, table, report, tag) };
+  const left = reader.remaining;
+  if (length > left) reportTruncated(length, left, offset, elementName(tag, table), report);
+  return reader.bytes(Math.min(length, left), 'value');
 }
 
 function reportTruncated(wanted: number, left: number, offset: number, name: string, report: ReportFault): void {
@@ -93,21 +106,18 @@ function checkValue(definition: ElementDefinition, value: Uint8Array, offset: nu
 }
 
 function checkPlace(
-  element: Element,
   definition: ElementDefinition,
-  before: readonly Element[],
+  offset: number,
   parent: number | undefined,
   report: ReportFault,
-): void {
-  const place = { offset: element.offset, element: definition.name };
-  if (definition.parent !== parent) {
-    report(new FormatError('misplaced-element', 'an element outside the container it belongs in', place));
-  }
-  if (definition.kind === 'padding') return;
-  for (const other of before) {
-    if (other.tag === element.tag) {
-      report(new FormatError('duplicate-element', 'an element that was there already', place));
-      return;
-    }
-  }
+): boolean {
+  if (definition.parent === parent) return true;
+  const place = { offset, element: definition.name };
+  report(new FormatError('misplaced-element', 'an element outside the container it belongs in', place));
+  return false;
+}
+
+function reportDuplicate(definition: ElementDefinition, offset: number, report: ReportFault): void {
+  const place = { offset, element: definition.name };
+  report(new FormatError('duplicate-element', 'an element that was there already', place));
 }

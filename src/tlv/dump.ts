@@ -1,4 +1,4 @@
-import { formatHex } from '../bytes/index.js';
+import { formatHex, printable } from '../bytes/index.js';
 import { decodeText } from './encode.js';
 import { elementName, type Element, type ElementTable } from './element.js';
 
@@ -18,7 +18,7 @@ function formatElement(element: Element, table: ElementTable, indent: string): s
   const kind = table.get(element.tag)?.kind;
   const title = `${offset}  ${indent}${String(element.tag)} ${elementName(element.tag, table)}`;
   if (kind === 'padding') return `${title}\n`;
-  const words = kind === 'text' ? `  "${decodeText(element.value)}"` : '';
+  const words = kind === 'text' ? `  "${printable(decodeText(element.value))}"` : '';
   const head = `${title}, ${String(element.value.length)} bytes${words}\n`;
   if (element.children !== undefined) return head + formatElements(element.children, table, `${indent}  `);
   let lines = '';

@@ -53,6 +53,20 @@ export function findElement(elements: readonly Element[], tag: number): Element 
   return undefined;
 }
 
+/** The first element of each tag, in containers too, by tag. */
+export function firstElements(elements: readonly Element[]): readonly (Element | undefined)[] {
+  const first: (Element | undefined)[] = new Array<Element | undefined>(32);
+  collectFirst(elements, first);
+  return first;
+}
+
+function collectFirst(elements: readonly Element[], first: (Element | undefined)[]): void {
+  for (const element of elements) {
+    first[element.tag] ??= element;
+    if (element.children !== undefined) collectFirst(element.children, first);
+  }
+}
+
 /** How many bytes an element takes in its file, tag and length included. */
 export function elementLength(element: Element, table: ElementTable): number {
   return table.get(element.tag)?.kind === 'padding' ? 1 : 3 + element.value.length;

@@ -23,8 +23,11 @@ function writeElement(writer: Writer, element: ElementDraft, table: ElementTable
     writer.u8(element.tag);
     return;
   }
+  // A container without children is one that stood outside its place: its bytes are kept as they were.
   const value =
-    kind === 'container' ? encodeElements(element.children ?? [], table) : (element.value ?? new Uint8Array());
+    kind === 'container' && element.children !== undefined
+      ? encodeElements(element.children, table)
+      : (element.value ?? new Uint8Array());
   if (value.length > largestValue) {
     throw new FormatError('too-large', `a value of ${String(value.length)} bytes; 65,535 are the most`, {
       offset: writer.length,
@@ -39,17 +42,11 @@ export function encodeText(text: string): Uint8Array {
   return new TextEncoder().encode(`${text}\0`);
 }
 
-const utf8 = new TextDecoder();
+/** A byte order mark at the start is kept: what is shown should not hide three bytes. */
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** A text value without its NUL. Bytes that are no UTF-8 become U+FFFD: for people, not for comparing. */
 export function decodeText(value: Uint8Array): string {
-  const end = value.at(-1) === 0 ? value.length - 1 : value.length;
-  // Names are nearly always ASCII, and for those this is several times faster than a TextDecoder.
-  let text = '';
-  for (let index = 0; index < end; index += 1) {
-    const byte = value[index] ?? 0;
-    if (byte >= 0x80) return utf8.decode(value.subarray(0, end));
-    text += String.fromCharCode(byte);
-  }
-  return text;
+  const text = utf8.decode(value);
+  return text.endsWith('\0') ? text.slice(0, -1) : text;
 }

@@ -5,6 +5,7 @@ export {
   elementName,
   elementTable,
   findElement,
+  firstElements,
   type Element,
   type ElementDefinition,
   type ElementDraft,

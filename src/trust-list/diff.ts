@@ -1,5 +1,6 @@
 import { equalBytes, formatHex } from '../bytes/index.js';
-import { elementName } from '../tlv/index.js';
+import { elementName, findElement } from '../tlv/index.js';
+import { headerTag } from '../signed-file/index.js';
 import { recordElements, recordTag } from './record-elements.js';
 import type { TrustListRecord } from './record.js';
 import type { TrustList } from './trust-list.js';
@@ -48,14 +49,16 @@ export function diffTrustLists(before: TrustList, after: TrustList): TrustListDi
     .map(([left, right]) => ({ before: left, after: right, elements: differingElements(left, right) }))
     .filter(({ elements }) => elements.length > 0);
   const order = [...pairs].sort(([left], [right]) => left.offset - right.offset).map(([, right]) => right.offset);
-  const signers = [before, after].map(signerOf);
+  const sameSigner = [headerTag.signerName, headerTag.issuerName, headerTag.serialNumber].every((tag) =>
+    equalBytes(headerValue(before, tag), headerValue(after, tag)),
+  );
   const digests = [before.header.digestAlgorithm, after.header.digestAlgorithm] as const;
   return {
     added,
     removed,
     changed,
     reordered: order.some((offset, index) => offset < (order[index - 1] ?? 0)),
-    ...(signers[0] === signers[1] ? {} : { signer: { before: signers[0] ?? '', after: signers[1] ?? '' } }),
+    ...(sameSigner ? {} : { signer: { before: signerOf(before), after: signerOf(after) } }),
     ...(digests[0] === digests[1] ? {} : { digestAlgorithm: { before: digests[0], after: digests[1] } }),
     length: { before: before.bytes.length, after: after.bytes.length },
     timestamp: { before: before.header.timestamp, after: after.header.timestamp },
@@ -83,9 +86,11 @@ function exactKey(record: TrustListRecord): string {
   return record.elements.map((element) => `${String(element.tag)}:${formatHex(element.value)}`).join();
 }
 
+/** Names are compared as bytes: two that are no UTF-8 may look the same. */
 function certificateKey(record: TrustListRecord): string | undefined {
   if (record.serialNumber === undefined) return undefined;
-  return `${String(record.function)} ${record.issuerName ?? ''} ${formatHex(record.serialNumber)}`;
+  const issuerName = findElement(record.elements, recordTag.issuerName)?.value ?? new Uint8Array();
+  return `${String(record.function)} ${formatHex(issuerName)} ${formatHex(record.serialNumber)}`;
 }
 
 /** A token record has no place of its own: two different tokens are two records, not one that changed. */
@@ -105,6 +110,10 @@ function differingElements(before: TrustListRecord, after: TrustListRecord): str
       return left === undefined || right === undefined || !equalBytes(left, right);
     })
     .map((tag) => elementName(tag, recordElements));
+}
+
+function headerValue({ header }: TrustList, tag: number): Uint8Array {
+  return findElement(header.elements, tag)?.value ?? new Uint8Array();
 }
 
 function signerOf({ header }: TrustList): string {

@@ -109,10 +109,7 @@ function closingLines(reading: TrustListReading, kind: string, verification: Ver
   }
   if (verification.verified) return [`The ${kind} file was verified successfully.`];
   const reason = printable(verification.reason);
-  return [
-    `${reason.charAt(0).toUpperCase()}${reason.slice(1)}.`,
-    `Verification of the ${kind} file failed.`,
-  ];
+  return [`${reason.charAt(0).toUpperCase()}${reason.slice(1)}.`, `Verification of the ${kind} file failed.`];
 }
 
 type ValueOf = (element: Element, table: ElementTable, values: boolean) => string;
@@ -152,7 +149,15 @@ function signatureLines(signature: Uint8Array): string[] {
   return lines;
 }
 
-const headerValue: ValueOf = ({ tag, value }, table, values) => {
+/** A number of a wrong length is no number: it is shown as the bytes it is. */
+function hasRightLength({ tag, value }: Element, table: ElementTable): boolean {
+  const lengths = table.get(tag)?.lengths;
+  return lengths === undefined || lengths.includes(value.length);
+}
+
+const headerValue: ValueOf = (element, table, values) => {
+  const { tag, value } = element;
+  if (!hasRightLength(element, table)) return spacedHex(value);
   switch (tag) {
     case headerTag.serialNumber:
       return formatSerial(value);
@@ -174,7 +179,9 @@ const headerValue: ValueOf = ({ tag, value }, table, values) => {
   }
 };
 
-const recordValue: ValueOf = ({ tag, value }, table, values) => {
+const recordValue: ValueOf = (element, table, values) => {
+  const { tag, value } = element;
+  if (!hasRightLength(element, table)) return spacedHex(value);
   switch (tag) {
     case recordTag.recordLength:
       return String(decodeNumber(value));

@@ -47,6 +47,12 @@ export interface RecordElements {
   readonly elements: readonly Element[];
 }
 
+/**
+ * A list that phones load has some five hundred elements. Bytes that decode to many more are no list, and every
+ * element takes far more memory than its three bytes in the file.
+ */
+export const mostElements = 4096;
+
 /** What a record with a certificate needs all of; an emptied record has none of them. */
 const certificateTags = [recordTag.subjectName, recordTag.issuerName, recordTag.serialNumber, recordTag.publicKey];
 
@@ -63,6 +69,7 @@ export function decodeRecordElements(
 ): RecordElements[] {
   const records: RecordElements[] = [];
   let offset = start;
+  let count = 0;
   while (offset < input.length) {
     const length = decodeRecordLength(input, offset, report);
     if (length === undefined) break;
@@ -70,6 +77,11 @@ export function decodeRecordElements(
     checkRecord(elements, offset, report);
     records.push({ offset, length, elements });
     offset += length;
+    count += elements.length;
+    if (count > mostElements) {
+      report(new FormatError('too-large', `more than ${String(mostElements)} elements`, { offset }));
+      break;
+    }
   }
   return records;
 }

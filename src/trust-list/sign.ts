@@ -1,5 +1,4 @@
-import { equalBytes } from '../bytes/index.js';
-import { concatBytes, encodeNumber } from '../bytes/index.js';
+import { concatBytes, encodeNumber, equalBytes } from '../bytes/index.js';
 import { FormatError, ProofError } from '../errors.js';
 import { signWithHeader, type SignedHeaderDraft, type Version } from '../signed-file/index.js';
 import type { DigestAlgorithm, Signer } from '../signer/index.js';

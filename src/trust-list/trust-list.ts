@@ -1,4 +1,4 @@
-import { equalBytes } from '../bytes/index.js';
+import { concatBytes, equalBytes } from '../bytes/index.js';
 import { FormatError } from '../errors.js';
 import {
   decodeHeaderElements,
@@ -8,8 +8,7 @@ import {
   type HeaderElements,
   type SignedHeader,
 } from '../signed-file/index.js';
-import { concatBytes } from '../bytes/index.js';
-import { encodeElements, findElement, type ReportFault } from '../tlv/index.js';
+import { encodeElements, findElement, throwFault, type ReportFault } from '../tlv/index.js';
 import { decodeRecordElements, describeRecord, type RecordElements, type TrustListRecord } from './record.js';
 import { recordElements, recordFunction, recordTag } from './record-elements.js';
 
@@ -26,7 +25,7 @@ export interface TrustListReading {
   readonly bytes: Uint8Array;
   readonly header: HeaderElements;
   readonly records: readonly RecordElements[];
-  /** What is wrong, in the order of the file; empty when nothing is. */
+  /** What is wrong, in the order of the file, the first hundred at the most; empty when nothing is. */
   readonly faults: readonly FormatError[];
   /** The list, when nothing is wrong. */
   readonly list?: TrustList;
@@ -35,8 +34,11 @@ export interface TrustListReading {
 /** A list above this many bytes does not load on phones. */
 export const largestTrustList = 65_535;
 
-/** Far above every list there is; what is larger is not one, and is not worth the memory. */
-const largestInput = 16 * 1024 * 1024;
+/** Sixteen times what phones load: what is larger is not a list, and is not worth the memory. */
+const largestInput = 1024 * 1024;
+
+/** So many faults tell that a file is broken; a hostile one could have one for every byte. */
+const mostFaults = 100;
 
 /**
  * Decodes a trust list strictly: every length, element and record must be right. Unknown tags and unusual orders are
@@ -47,7 +49,7 @@ const largestInput = 16 * 1024 * 1024;
 export function decodeTrustList(bytes: Uint8Array): TrustList {
   refuseLarge(bytes);
   const header = describeHeader(decodeHeaderElements(bytes));
-  checkVersion(header);
+  checkVersion(bytes, throwFault);
   const records: TrustListRecord[] = [];
   for (const elements of decodeRecordElements(bytes, header.length)) records.push(describeRecord(elements));
   return { bytes, header, records };
@@ -61,26 +63,18 @@ export function decodeTrustList(bytes: Uint8Array): TrustList {
 export function readTrustList(bytes: Uint8Array): TrustListReading {
   refuseLarge(bytes);
   const faults: FormatError[] = [];
-  const report: ReportFault = (fault) => void faults.push(fault);
+  const report: ReportFault = (fault) => {
+    if (faults.length < mostFaults) faults.push(fault);
+  };
   const header = decodeHeaderElements(bytes, report);
+  checkVersion(bytes, report);
   const records = decodeRecordElements(bytes, header.length, report);
-  if (faults.length === 0) {
-    const described = describeHeader(header);
-    try {
-      checkVersion(described);
-      return {
-        bytes,
-        header,
-        records,
-        faults,
-        list: { bytes, header: described, records: records.map(describeRecord) },
-      };
-    } catch (error) {
-      if (!(error instanceof FormatError)) throw error;
-      faults.push(error);
-    }
+  if (faults.length > 0) {
+    faults.sort((left, right) => left.offset - right.offset);
+    return { bytes, header, records, faults };
   }
-  return { bytes, header, records, faults };
+  const list = { bytes, header: describeHeader(header), records: records.map(describeRecord) };
+  return { bytes, header, records, faults, list };
 }
 
 /** The bytes of a list, made from its elements: what was decoded gives the bytes that were read. */
@@ -119,14 +113,17 @@ function refuseLarge(bytes: Uint8Array): void {
   }
 }
 
-function checkVersion(header: SignedHeader): void {
-  const { major, minor } = header.version;
+/** VERSION is the first element of a header, with its value at the bytes 3 and 4. */
+function checkVersion(bytes: Uint8Array, report: ReportFault): void {
+  const [major = 0, minor = 0] = bytes.subarray(3, 5);
   if (major === 1 && minor > 0) return;
   const isSignedFile = (major === 1 && minor === 0) || major === 2;
-  throw new FormatError(
-    'bad-value',
-    `version 1.2 expected, ${String(major)}.${String(minor)} found`,
-    { offset: 3, element: 'VERSION' },
-    isSignedFile ? { hint: 'this looks like a signed file (.sgn), not like a trust list' } : {},
+  report(
+    new FormatError(
+      'bad-value',
+      `version 1.2 expected, ${String(major)}.${String(minor)} found`,
+      { offset: 3, element: 'VERSION' },
+      isSignedFile ? { hint: 'this looks like a signed file (.sgn), not like a trust list' } : {},
+    ),
   );
 }

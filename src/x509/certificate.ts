@@ -1,5 +1,5 @@
 import { createPublicKey, X509Certificate, type KeyObject } from 'node:crypto';
-import { decodeNumber, Reader } from '../bytes/index.js';
+import { formatHex, Reader } from '../bytes/index.js';
 import { FormatError } from '../errors.js';
 import { derTag, formatObjectIdentifier, insideDer, readDer, type DerValue } from './der.js';
 import { decodeName, type DistinguishedName } from './name.js';
@@ -51,15 +51,12 @@ function readCertificate(der: Uint8Array): Certificate {
   const input = new Reader(der);
   // Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signature BIT STRING }
   const outer = readDer(input, 'Certificate', derTag.sequence);
-  if (input.remaining > 0) {
-    throw new FormatError('trailing-bytes', `${String(input.remaining)} bytes after the certificate`, {
-      offset: input.offset,
-    });
-  }
+  refuseMore(input, 'Certificate');
   const parts = insideDer(der, outer);
   const tbs = insideDer(der, readDer(parts, 'tbsCertificate', derTag.sequence));
   readDer(parts, 'signatureAlgorithm', derTag.sequence);
-  const signature = readBitString(parts, 'signature');
+  const signature = readBitString(parts, 'signature').content;
+  refuseMore(parts, 'signature');
 
   // TBSCertificate ::= SEQUENCE { [0] version OPTIONAL, serialNumber, signature, issuer, validity, subject, spki, … }
   if (tbs.peek() === derTag.explicit0) readDer(tbs, 'version');
@@ -85,7 +82,14 @@ function readCertificate(der: Uint8Array): Certificate {
   };
 }
 
-function readBitString(reader: Reader, what: string): Uint8Array {
+function refuseMore(reader: Reader, element: string): void {
+  if (reader.remaining === 0) return;
+  const place = { offset: reader.offset, element };
+  throw new FormatError('trailing-bytes', `${String(reader.remaining)} bytes after it`, place);
+}
+
+/** A bit string of whole bytes (X.690, 8.6): its bits, and where they start in the input. */
+function readBitString(reader: Reader, what: string): Pick<DerValue, 'content' | 'contentOffset'> {
   const value = readDer(reader, what, derTag.bitString);
   if (value.content[0] !== 0) {
     throw new FormatError('bad-value', 'a bit string of whole bytes expected', {
@@ -93,7 +97,7 @@ function readBitString(reader: Reader, what: string): Uint8Array {
       element: what,
     });
   }
-  return value.content.subarray(1);
+  return { content: value.content.subarray(1), contentOffset: value.contentOffset + 1 };
 }
 
 function readPublicKey(der: Uint8Array, info: DerValue): Pick<Certificate, 'keyType' | 'keyBits' | 'publicKey'> {
@@ -101,10 +105,37 @@ function readPublicKey(der: Uint8Array, info: DerValue): Pick<Certificate, 'keyT
   const parts = insideDer(der, info);
   const algorithm = insideDer(der, readDer(parts, 'algorithm', derTag.sequence));
   const oid = formatObjectIdentifier(readDer(algorithm, 'algorithm', derTag.objectIdentifier).content);
-  const publicKey = readBitString(parts, 'subjectPublicKey');
-  if (oid === rsaEncryption) return { keyType: 'rsa', keyBits: rsaModulusBits(publicKey), publicKey };
-  if (oid === ecPublicKey) return { keyType: 'ec', keyBits: ((publicKey.length - 1) / 2) * 8, publicKey };
+  const { content: publicKey, contentOffset } = readBitString(parts, 'subjectPublicKey');
+  if (oid === rsaEncryption) {
+    const modulus = readModulus(der, new Reader(der, contentOffset, contentOffset + publicKey.length));
+    return { keyType: 'rsa', keyBits: bitLength(modulus), publicKey };
+  }
+  if (oid === ecPublicKey) return { keyType: 'ec', keyBits: coordinateBits(publicKey), publicKey };
   return { keyType: 'other', keyBits: 0, publicKey };
+}
+
+/** ECPoint (SEC 1, 2.3.3): 4 and two coordinates, or 2 or 3 and one. */
+function coordinateBits(point: Uint8Array): number {
+  const coordinates = point[0] === 4 ? 2 : 1;
+  return Math.floor(Math.max(0, point.length - 1) / coordinates) * 8;
+}
+
+/** RSAPublicKey ::= SEQUENCE { modulus INTEGER, publicExponent INTEGER } (RFC 8017, A.1.1) */
+function readModulus(input: Uint8Array, reader: Reader): Uint8Array {
+  const parts = insideDer(input, readDer(reader, 'RSAPublicKey', derTag.sequence));
+  refuseMore(reader, 'RSAPublicKey');
+  const modulus = readDer(parts, 'modulus', derTag.integer).content;
+  readDer(parts, 'publicExponent', derTag.integer);
+  return withoutLeadingZeros(modulus);
+}
+
+function withoutLeadingZeros(number: Uint8Array): Uint8Array {
+  const start = number.findIndex((byte) => byte !== 0);
+  return start < 0 ? new Uint8Array() : number.subarray(start);
+}
+
+function bitLength(number: Uint8Array): number {
+  return number.length === 0 ? 0 : number.length * 8 - Math.clz32(number[0] ?? 0) + 24;
 }
 
 /**
@@ -114,8 +145,7 @@ function readPublicKey(der: Uint8Array, info: DerValue): Pick<Certificate, 'keyT
  * @throws FormatError when the bytes are no RSAPublicKey.
  */
 export function rsaModulusBits(publicKey: Uint8Array): number {
-  const modulus = rsaModulus(publicKey);
-  return (modulus.length - 1) * 8 + (32 - Math.clz32(modulus[0] ?? 0));
+  return bitLength(rsaModulus(publicKey));
 }
 
 /**
@@ -125,27 +155,31 @@ export function rsaModulusBits(publicKey: Uint8Array): number {
  * @throws FormatError when the bytes are no RSAPublicKey.
  */
 export function rsaModulus(publicKey: Uint8Array): Uint8Array {
-  const outer = readDer(new Reader(publicKey), 'RSAPublicKey', derTag.sequence);
-  const modulus = readDer(insideDer(publicKey, outer), 'modulus', derTag.integer).content;
-  const start = modulus.findIndex((byte) => byte !== 0);
-  return start < 0 ? new Uint8Array() : modulus.subarray(start);
+  return readModulus(publicKey, new Reader(publicKey));
 }
 
+const timePatterns: Readonly<Record<number, RegExp>> = {
+  [derTag.utcTime]: /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/,
+  [derTag.generalizedTime]: /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/,
+};
+
+/** UTCTime or GeneralizedTime with seconds and in UTC, as RFC 5280, 4.1.2.5, wants them. */
 function readTime(reader: Reader, what: string): Date {
   const value = readDer(reader, what);
   const text = String.fromCharCode(...value.content.subarray(0, 20));
-  const pattern =
-    value.tag === derTag.utcTime
-      ? /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/
-      : /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/;
-  const digits = pattern.exec(text)?.slice(1).map(Number);
-  const [year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0] = digits ?? [];
+  const fields = timePatterns[value.tag]?.exec(text)?.slice(1).map(Number) ?? [];
+  const [digits = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = fields;
   // RFC 5280, 4.1.2.5.1: two-digit years from 50 on are 19xx.
-  const century = value.tag === derTag.utcTime ? (year >= 50 ? 1900 : 2000) : 0;
-  if (digits === undefined || month < 1 || month > 12 || day < 1 || day > 31) {
+  const year = value.tag === derTag.utcTime ? digits + (digits >= 50 ? 1900 : 2000) : digits;
+  const date = new Date(0);
+  date.setUTCFullYear(year, month - 1, day);
+  date.setUTCHours(hour, minute, second);
+  const written = [date.getUTCMonth() + 1, date.getUTCDate(), date.getUTCHours(), date.getUTCMinutes()];
+  // A day or hour that does not exist moves a Date on to one that does.
+  if (fields.length === 0 || written.join() !== [month, day, hour, minute].join() || second > 59) {
     throw new FormatError('bad-value', 'not a UTCTime or GeneralizedTime', { offset: value.offset, element: what });
   }
-  return new Date(Date.UTC(century + year, month - 1, day, hour, minute, second));
+  return date;
 }
 
 /** How many prepared keys {@link importPublicKey} keeps: more than any trust list has signers. */
@@ -174,10 +208,17 @@ export function importPublicKey(publicKey: Uint8Array): KeyObject {
   return key;
 }
 
-/** Whether the issuer's key signed the certificate (only the signature, not names, dates or purposes). */
+/**
+ * Whether the issuer's key signed the certificate (only the signature, not names, dates or purposes). A key or
+ * signature that node:crypto does not know gives false.
+ */
 export function isIssuedBy(certificate: Certificate, issuer: Certificate): boolean {
-  const key = new X509Certificate(issuer.der).publicKey;
-  return new X509Certificate(certificate.der).verify(key);
+  try {
+    const key = new X509Certificate(issuer.der).publicKey;
+    return new X509Certificate(certificate.der).verify(key);
+  } catch {
+    return false;
+  }
 }
 
 /** Whether the certificate is valid at a moment (RFC 5280, 4.1.2.5: both ends included). */
@@ -185,7 +226,10 @@ export function isValidAt(certificate: Certificate, moment: Date): boolean {
   return certificate.notBefore <= moment && moment <= certificate.notAfter;
 }
 
-/** The serial number as a number in hex, without leading zeros, for people. */
+/**
+ * The serial number in hex for people, without leading zero bytes. Negative numbers, which RFC 5280 forbids and old
+ * issuers wrote, are given as their bytes.
+ */
 export function formatSerialNumber(serialNumber: Uint8Array): string {
-  return serialNumber.length <= 6 ? decodeNumber(serialNumber).toString(16) : Buffer.from(serialNumber).toString('hex');
+  return formatHex(withoutLeadingZeros(serialNumber)) || '00';
 }

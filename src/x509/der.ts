@@ -17,6 +17,8 @@ export const derTag = {
   octetString: 0x04,
   objectIdentifier: 0x06,
   utf8String: 0x0c,
+  printableString: 0x13,
+  ia5String: 0x16,
   utcTime: 0x17,
   generalizedTime: 0x18,
   bmpString: 0x1e,
@@ -64,6 +66,12 @@ function readLength(reader: Reader, what: string): number {
 /** A reader over the content of a DER value that still counts offsets from the start of the input. */
 export function insideDer(input: Uint8Array, value: DerValue): Reader {
   return new Reader(input, value.contentOffset, value.contentOffset + value.content.length);
+}
+
+/** The bytes of the first DER value of an input, without what follows it. */
+export function firstDerValue(input: Uint8Array): Uint8Array {
+  const { contentOffset, content } = readDer(new Reader(input), 'SEQUENCE');
+  return input.subarray(0, contentOffset + content.length);
 }
 
 /** An object identifier in dotted form (X.690, 8.19). */

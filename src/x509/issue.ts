@@ -1,8 +1,12 @@
 import { createPublicKey, generateKeyPair as generateKeyPairCallback, sign, type KeyObject } from 'node:crypto';
+import { isIP } from 'node:net';
 import { promisify } from 'node:util';
 import type { asn1, pki as forgePki } from 'node-forge';
-import { digestNames, loadForge } from './forge.js';
+import { concatBytes, formatHex } from '../bytes/index.js';
+import { ProofError } from '../errors.js';
 import { decodeCertificate, type Certificate } from './certificate.js';
+import { derTag } from './der.js';
+import { digestNames, loadForge } from './forge.js';
 import { objectIdentifierOf, type DistinguishedName } from './name.js';
 
 const generatePair = promisify(generateKeyPairCallback);
@@ -12,14 +16,17 @@ export interface CertificateRequest {
   readonly subject: DistinguishedName;
   /** The subject's RSA key; from a private key the public half is taken. */
   readonly publicKey: KeyObject;
-  /** Big-endian; a leading zero byte is added where the number would be negative. */
+  /**
+   * Big-endian. A leading zero byte is added where the number would be negative, and left out where it says nothing
+   * (X.690, 8.3.2).
+   */
   readonly serialNumber: Uint8Array;
   readonly notBefore: Date;
   readonly notAfter: Date;
   readonly digest?: 'sha1' | 'sha256' | 'sha512';
   /** Whether the certificate may issue others (basicConstraints CA). */
   readonly authority?: boolean;
-  /** DNS names and dotted addresses of subjectAltName, as TLS servers need them. */
+  /** DNS names and IP addresses of subjectAltName, as TLS servers need them. */
   readonly alternativeNames?: readonly string[];
 }
 
@@ -43,15 +50,21 @@ export async function generateRsaKey(bits: number): Promise<KeyObject> {
 /**
  * Issues an X.509 v3 certificate, for labs, tests and soft tokens (RFC 5280, 4.1). Self-signed when the issuer's name
  * and key are the subject's.
+ *
+ * @throws ProofError `unsupported-key` for keys that are not RSA.
  */
 export async function issueCertificate(request: CertificateRequest, issuer: Issuer): Promise<Certificate> {
   const forge = await loadForge();
   const digest = digestNames[request.digest ?? 'sha256'];
+  for (const key of [request.publicKey, issuer.key]) {
+    if (key.asymmetricKeyType !== 'rsa') {
+      throw new ProofError('unsupported-key', 'certificates are issued for and with RSA keys only');
+    }
+  }
   const publicKey = request.publicKey.type === 'private' ? createPublicKey(request.publicKey) : request.publicKey;
   const certificate = forge.pki.createCertificate();
   certificate.publicKey = forge.pki.publicKeyFromPem(publicKey.export({ format: 'pem', type: 'spki' }).toString());
-  const serial = Buffer.from(request.serialNumber).toString('hex');
-  certificate.serialNumber = /^[89a-f]/.test(serial) ? `00${serial}` : serial;
+  certificate.serialNumber = formatHex(positiveInteger(request.serialNumber));
   certificate.validity.notBefore = request.notBefore;
   certificate.validity.notAfter = request.notAfter;
   certificate.setSubject(toForgeName(request.subject));
@@ -75,13 +88,30 @@ export async function issueCertificate(request: CertificateRequest, issuer: Issu
   return decodeCertificate(new Uint8Array(Buffer.from(forge.asn1.toDer(whole).getBytes(), 'latin1')));
 }
 
-function toForgeName(name: DistinguishedName): { type: string; value: string; valueTagClass: number }[] {
-  // Country codes are PrintableString (RFC 5280, appendix A); everything else may be UTF8String.
-  return name.map(({ type, value }) => ({
-    type: objectIdentifierOf(type),
-    value,
-    valueTagClass: type === 'C' ? 19 : 12,
-  }));
+/** The kinds of string that are not UTF8String (RFC 5280, appendix A). */
+const stringTags: Readonly<Record<string, number>> = {
+  C: derTag.printableString,
+  SERIALNUMBER: derTag.printableString,
+  DC: derTag.ia5String,
+  EMAILADDRESS: derTag.ia5String,
+};
+
+function toForgeName(name: DistinguishedName): forgePki.CertificateField[] {
+  return name.map(({ type, value }) => {
+    // node-forge calls it a class; it is the tag of the string.
+    const field: object = {
+      type: objectIdentifierOf(type),
+      value,
+      valueTagClass: stringTags[type] ?? derTag.utf8String,
+    };
+    return field;
+  });
+}
+
+function positiveInteger(number: Uint8Array): Uint8Array {
+  const start = number.findIndex((byte) => byte !== 0);
+  const digits = start < 0 ? Uint8Array.of(0) : number.subarray(start);
+  return (digits[0] ?? 0) < 0x80 ? digits : concatBytes(Uint8Array.of(0), digits);
 }
 
 function extensionsOf(request: CertificateRequest): object[] {
@@ -95,7 +125,7 @@ function extensionsOf(request: CertificateRequest): object[] {
   ];
   if (request.alternativeNames !== undefined && request.alternativeNames.length > 0) {
     const altNames = request.alternativeNames.map((name) =>
-      /^[\d.]+$/.test(name) ? { type: 7, ip: name } : { type: 2, value: name },
+      isIP(name) === 0 ? { type: 2, value: name } : { type: 7, ip: name },
     );
     extensions.push({ name: 'subjectAltName', altNames });
   }

@@ -89,9 +89,12 @@ export function decodeName(input: Uint8Array, value: DerValue): DistinguishedNam
   return attributes;
 }
 
+/** A byte order mark is a character of the name like any other. */
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
+
 function decodeString(value: DerValue): string {
   const { content } = value;
-  if (value.tag === derTag.utf8String) return new TextDecoder().decode(content);
+  if (value.tag === derTag.utf8String) return utf8.decode(content);
   if (value.tag === derTag.bmpString) return decodeWide(value, 2);
   if (value.tag === derTag.universalString) return decodeWide(value, 4);
   // PrintableString, IA5String, TeletexString and the other one-byte kinds: one character a byte.

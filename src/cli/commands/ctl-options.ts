@@ -1,0 +1,52 @@
+import { Option, type Command } from 'commander';
+import type { OutputOptions } from '../output.js';
+import { declareTokenOptions, type TokenOptions } from '../token-options.js';
+
+/** The options of the commands that build a list. */
+export interface BuildOptions extends OutputOptions, TokenOptions {
+  readonly cluster?: string;
+  readonly mode?: string;
+  readonly out?: string;
+  readonly serial?: string;
+  readonly tokenCertificate?: readonly string[];
+  readonly accept?: readonly string[];
+  readonly digest?: 'sha1' | 'sha256' | 'sha512';
+  readonly timestamp?: string;
+  readonly key?: string;
+  readonly certificate?: string;
+  readonly keyPasswordFile?: string;
+}
+
+/** `--cluster FILE`. */
+export function declareClusterOption(command: Command, required: boolean): void {
+  const words = ['--cluster <file>', 'the cluster file (see "cluster init")'] as const;
+  if (required) command.requiredOption(...words);
+  else command.option(...words);
+}
+
+/** `--token-certificate FILE`, as often as wanted. */
+export function declareTokenCertificates(command: Command, description: string): void {
+  command.option('--token-certificate <file>', description, collect);
+}
+
+/** What every command that builds a list has. */
+export function declareBuildOptions(command: Command): void {
+  declareTokenOptions(command);
+  command
+    .option('--key <file>', 'sign with this software key (PEM, DER or PKCS#12) instead of a token')
+    .option('--certificate <file>', 'the certificate of --key; PKCS#12 files have it inside')
+    .option('--key-password-file <file>', 'file with the password of the software key')
+    .addOption(
+      new Option('--digest <name>', 'digest of the signature; that of the present list, else sha1').choices([
+        'sha1',
+        'sha256',
+        'sha512',
+      ]),
+    )
+    .option('--timestamp <ISO>', 'TIMESTAMP of the list, e.g. 2026-01-31T12:00:00Z (reproducible builds)')
+    .option('--accept <check>', 'let one check through, by its number (A4); may be repeated', collect);
+}
+
+function collect(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value];
+}

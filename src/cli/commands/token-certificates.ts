@@ -1,0 +1,63 @@
+import { createHash } from 'node:crypto';
+import { formatHex, printable } from '../../bytes/index.js';
+import { listSastCertificates, type SastCertificate } from '../../token/index.js';
+import { formatName } from '../../x509/index.js';
+import { exitCode } from '../exit-code.js';
+import type { Output } from '../output.js';
+import { pinRequest, tokenChoice } from '../token-choice.js';
+import type { TokenCommandOptions } from './token.js';
+
+/** `token certificates`. Exit code 1 when the tokens have none. */
+export async function showCertificates(options: TokenCommandOptions, output: Output): Promise<number> {
+  const choice = tokenChoice(options);
+  const login = options.login === true || options.pinFile !== undefined;
+  const certificates = await listSastCertificates({
+    ...choice,
+    ...(login ? { pin: pinRequest(options, choice, output), useFinalPinTry: options.useFinalPinTry === true } : {}),
+  });
+  output.result(certificates.map(formatCertificate).join('\n'), {
+    certificates: certificates.map(describeCertificate),
+  });
+  if (certificates.length > 0) return exitCode.done;
+  output.note('the tokens hold no SAST certificate; --login also shows what is hidden without the PIN');
+  return exitCode.no;
+}
+
+const keyWords = { true: 'on the token', false: 'not on the token', unknown: 'not visible without the PIN (--login)' };
+
+function formatCertificate({ token, certificate, label, hasPrivateKey }: SastCertificate): string {
+  const rows = [
+    ['subject', formatName(certificate.subject)],
+    ['issuer', formatName(certificate.issuer)],
+    ['serial', formatHex(certificate.serialNumber, ':').toUpperCase()],
+    ['valid', `${certificate.notBefore.toISOString()} to ${certificate.notAfter.toISOString()}`],
+    ['SHA1', sha1(certificate.der)],
+    [
+      'key',
+      `${certificate.keyType.toUpperCase()} ${String(certificate.keyBits)}, private key ${keyWords[`${hasPrivateKey}`]}`,
+    ],
+    ['token', `${token.label} (serial ${token.serialNumber})${label === '' ? '' : `, object "${label}"`}`],
+  ];
+  return rows.map(([name = '', value = '']) => `${name.padEnd(8)} ${printable(value)}\n`).join('');
+}
+
+function describeCertificate({ token, certificate, label, id, hasPrivateKey }: SastCertificate): object {
+  return {
+    subject: formatName(certificate.subject),
+    issuer: formatName(certificate.issuer),
+    serialNumber: formatHex(certificate.serialNumber),
+    notBefore: certificate.notBefore.toISOString(),
+    notAfter: certificate.notAfter.toISOString(),
+    sha1: sha1(certificate.der),
+    keyType: certificate.keyType,
+    keyBits: certificate.keyBits,
+    hasPrivateKey,
+    object: label,
+    id: formatHex(id),
+    token: { label: token.label, serialNumber: token.serialNumber, uri: token.uri },
+  };
+}
+
+function sha1(bytes: Uint8Array): string {
+  return createHash('sha1').update(bytes).digest('hex');
+}

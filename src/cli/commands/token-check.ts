@@ -1,0 +1,52 @@
+import { checkToken, nameToken, type SigningTrial, type TokenCheck } from '../../token/index.js';
+import { decodeCertificates, formatName } from '../../x509/index.js';
+import { exitCode } from '../exit-code.js';
+import { readInput } from '../files.js';
+import { formatTable, type Output } from '../output.js';
+import { pinRequest, tokenChoice } from '../token-choice.js';
+import type { TokenCommandOptions } from './token.js';
+
+/** `token check`. Exit code 3 when a digest cannot be signed in any way. */
+export async function showCheck(options: TokenCommandOptions, output: Output): Promise<number> {
+  const choice = tokenChoice(options);
+  const [certificate] =
+    options.certificate === undefined ? [] : decodeCertificates(await readInput(options.certificate, 'certificate'));
+  const check = await checkToken({
+    ...choice,
+    pin: pinRequest(options, choice, output),
+    useFinalPinTry: options.useFinalPinTry === true,
+    ...(certificate === undefined ? {} : { certificate }),
+  });
+  for (const warning of check.warnings) output.warning(warning);
+  output.result(formatCheck(check), describeCheck(check));
+  return check.ok ? exitCode.done : exitCode.device;
+}
+
+function formatCheck(check: TokenCheck): string {
+  const rows = check.trials.map((trial) => [
+    trial.digest,
+    trial.mechanism,
+    trial.ok ? 'signed and verified' : 'failed',
+    `${trial.milliseconds.toFixed(1)} ms`,
+    trial.error?.message ?? '',
+  ]);
+  const opened = `${nameToken(check.token)}, ${formatName(check.certificate.subject)}: opened in ${check.openMilliseconds.toFixed(0)} ms`;
+  const pin = `PIN: ${check.pin?.words ?? 'the token does not answer any more'}`;
+  return `${opened}\n${formatTable(['DIGEST', 'MECHANISM', 'RESULT', 'TOOK', ''], rows)}${pin}\n`;
+}
+
+function describeCheck(check: TokenCheck): object {
+  const trial = ({ error, ...rest }: SigningTrial): object => ({
+    ...rest,
+    error: error === undefined ? null : { code: error.code, message: error.message },
+  });
+  return {
+    token: { label: check.token.label, serialNumber: check.token.serialNumber, uri: check.token.uri },
+    subject: formatName(check.certificate.subject),
+    ok: check.ok,
+    openMilliseconds: check.openMilliseconds,
+    trials: check.trials.map(trial),
+    pin: check.pin ?? null,
+    warnings: check.warnings,
+  };
+}

@@ -1,0 +1,66 @@
+import { Option, type Command } from 'commander';
+import type { OutputOptions } from '../output.js';
+import { declareCommand } from '../program.js';
+import { declareModuleOptions, declareTokenOptions, type TokenOptions } from '../token-options.js';
+
+/** The options of the commands that look at tokens. */
+export interface TokenCommandOptions extends OutputOptions, TokenOptions {
+  readonly all?: boolean;
+  readonly login?: boolean;
+  readonly out?: string;
+  readonly format?: 'der' | 'pem';
+  readonly certificate?: string;
+}
+
+/** Declares the commands of the group `token`. */
+export function declareTokenCommands(group: Command): void {
+  declareCommand<TokenCommandOptions>(
+    group,
+    'modules',
+    'where a PKCS#11 module was looked for and what was found',
+    (command) =>
+      command
+        .option('--module <path>', 'look at this module only')
+        .option('--all', 'also the places where nothing was found'),
+    async (_operands, options, output) => (await import('./token-modules.js')).showModules(options, output),
+  );
+  declareCommand<TokenCommandOptions>(
+    group,
+    'list',
+    'tokens: label, serial, model, PIN state in words, key sizes, URI',
+    declareModuleOptions,
+    async (_operands, options, output) => (await import('./token-list.js')).showTokens(options, output),
+  );
+  declareCommand<TokenCommandOptions>(
+    group,
+    'certificates',
+    'the SAST certificates on the tokens, and whether the private key is there',
+    (command) => {
+      declareTokenOptions(command);
+      command.option('--login', 'log in to each token, to see private keys that are hidden without the PIN');
+    },
+    async (_operands, options, output) => (await import('./token-certificates.js')).showCertificates(options, output),
+  );
+  declareCommand<TokenCommandOptions>(
+    group,
+    'export',
+    'write each SAST certificate to <CN>.cer, ready for upload to Phone-SAST-trust',
+    (command) => {
+      declareModuleOptions(command);
+      command
+        .requiredOption('--out <folder>', 'where the files are written; made when it is not there')
+        .addOption(new Option('--format <format>', 'der or pem').choices(['der', 'pem']).default('der'));
+    },
+    async (_operands, options, output) => (await import('./token-export.js')).exportCertificates(options, output),
+  );
+  declareCommand<TokenCommandOptions>(
+    group,
+    'check',
+    'sign and verify a random challenge with each digest; what works, how long it took, and the PIN state',
+    (command) => {
+      declareTokenOptions(command);
+      command.option('--certificate <file>', 'the certificate of the key, for a token that has none');
+    },
+    async (_operands, options, output) => (await import('./token-check.js')).showCheck(options, output),
+  );
+}

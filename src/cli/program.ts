@@ -1,0 +1,110 @@
+import { Command, CommanderError } from 'commander';
+import { exitCode, exitCodeOf } from './exit-code.js';
+import { Output, type OutputOptions } from './output.js';
+import { version } from './version.js';
+
+/** A group of commands: what it is for, and where its commands are declared. */
+interface Group {
+  readonly summary: string;
+  readonly load: () => Promise<(group: Command) => void>;
+}
+
+/** Only the group that is used is loaded: the others would cost every command their time. */
+const groups: Readonly<Record<string, Group>> = {
+  token: {
+    summary: 'tokens, their SAST certificates, and what they are able to do',
+    load: async () => (await import('./commands/token.js')).declareTokenCommands,
+  },
+  ctl: {
+    summary: 'show, verify, compare, build and sign CTL files',
+    load: async () => (await import('./commands/ctl.js')).declareCtlCommands,
+  },
+  itl: {
+    summary: 'show, verify and compare ITL files',
+    load: async () => (await import('./commands/itl.js')).declareItlCommands,
+  },
+  cluster: {
+    summary: 'the cluster file and its certificates',
+    load: async () => (await import('./commands/cluster.js')).declareClusterCommands,
+  },
+  completion: {
+    summary: 'print a completion script for bash, zsh or fish',
+    load: async () => (await import('./commands/completion.js')).declareCompletion,
+  },
+};
+
+/** The names of all groups, for completion. */
+export const groupNames: readonly string[] = Object.keys(groups);
+
+/** A program with one group's commands, or with all of them. */
+export async function buildProgram(only?: string): Promise<Command> {
+  const program = new Command('etoken-bridge')
+    .description('Build, sign, check and migrate the trust lists of Cisco telephone clusters, with a token or without.')
+    .version(version, '-V, --version')
+    .showHelpAfterError('(add --help for the options)')
+    .exitOverride()
+    .configureHelp({ sortSubcommands: false })
+    .addHelpText('after', exitCodesHelp);
+  for (const [name, group] of Object.entries(groups)) {
+    const command = program.command(name).description(group.summary);
+    if (only === undefined || only === name) (await group.load())(command);
+    inheritSettings(program, command);
+  }
+  return program;
+}
+
+const exitCodesHelp = `
+Exit codes:
+  0  done
+  1  the answer is no (a file does not verify, lists differ)
+  2  wrong usage or input file
+  3  the token or its library failed
+  4  refused because unsafe; --accept A4 lets exactly check A4 through
+  130  interrupted
+`;
+
+function inheritSettings(parent: Command, command: Command): void {
+  command.copyInheritedSettings(parent);
+  for (const child of command.commands) inheritSettings(command, child);
+}
+
+/** Runs one command line. @returns its exit code. */
+export async function runCommand(words: readonly string[]): Promise<number> {
+  const debug = words.includes('--debug');
+  try {
+    const named = words.find((word) => !word.startsWith('-'));
+    const program = await buildProgram(
+      named !== undefined && named in groups && named !== 'completion' ? named : undefined,
+    );
+    await program.parseAsync([...words], { from: 'user' });
+    return Number(process.exitCode ?? exitCode.done);
+  } catch (error) {
+    // Commander has printed what was wrong, or the help or version that was asked for.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCode.done : exitCode.usage;
+    const output = new Output({ color: !words.includes('--no-color') });
+    output.error(error, debug);
+    return exitCodeOf(error);
+  }
+}
+
+/** Declares one command with the options that every command has. */
+export function declareCommand<Options extends OutputOptions>(
+  group: Command,
+  usage: string,
+  summary: string,
+  declareOptions: (command: Command) => void,
+  action: (operands: readonly string[], options: Options, output: Output) => Promise<number>,
+): void {
+  const command = group.command(usage).description(summary);
+  declareOptions(command);
+  command
+    .option('--json', 'print one JSON document')
+    .option('-q, --quiet', 'print only results, warnings and errors')
+    .option('--no-color', 'no colours (NO_COLOR is honoured too)')
+    .option('--debug', 'print stack traces')
+    .action(async (...parameters: unknown[]) => {
+      const options = command.opts<Options>();
+      const operands = parameters.slice(0, -2).filter((one): one is string => typeof one === 'string');
+      process.exitCode = await action(operands, options, new Output(options));
+    });
+}

@@ -1,0 +1,91 @@
+import { InputError } from '../errors.js';
+import {
+  nameToken,
+  parseTokenUri,
+  Pin,
+  pinFromEnvironment,
+  readPinFile,
+  readPinSource,
+  type PinReading,
+  type TokenInfo,
+  type TokenUri,
+} from '../token/index.js';
+import type { Output } from './output.js';
+import { askSecret } from './prompts.js';
+import type { TokenOptions } from './token-options.js';
+
+/** Which token was asked for, by options or environment, in the terms of the token room. */
+export interface TokenChoice {
+  readonly uri?: TokenUri;
+  readonly modulePath?: string;
+  readonly tokenLabel?: string;
+  readonly tokenSerial?: string;
+}
+
+/**
+ * The token that the options name, else the environment (cli.md, Choosing a token). ETOKEN_BRIDGE_MODULE is read by the
+ * token room itself.
+ *
+ * @throws InputError `bad-uri`
+ */
+export function tokenChoice(options: TokenOptions, environment: NodeJS.ProcessEnv = process.env): TokenChoice {
+  const named = options.token ?? (hasSingleOptions(options) ? undefined : nonEmpty(environment['ETOKEN_BRIDGE_TOKEN']));
+  const isUri = named !== undefined && (options.token !== undefined || /^pkcs11:/i.test(named));
+  const label = options.tokenLabel ?? (isUri ? undefined : named);
+  return {
+    ...(isUri ? { uri: parseTokenUri(named) } : {}),
+    ...(options.module === undefined ? {} : { modulePath: options.module }),
+    ...(label === undefined ? {} : { tokenLabel: label }),
+    ...(options.tokenSerial === undefined ? {} : { tokenSerial: options.tokenSerial }),
+  };
+}
+
+/** Whether a choice names a token, not only a module. */
+export function namesToken({ uri, tokenLabel, tokenSerial }: TokenChoice): boolean {
+  const { modulePath: _module, moduleName: _name, pinSource: _pin, ...words } = uri ?? {};
+  return tokenLabel !== undefined || tokenSerial !== undefined || Object.keys(words).length > 0;
+}
+
+function hasSingleOptions({ tokenLabel, tokenSerial }: TokenOptions): boolean {
+  return tokenLabel !== undefined || tokenSerial !== undefined;
+}
+
+function nonEmpty(text: string | undefined): string | undefined {
+  return text === '' ? undefined : text;
+}
+
+/**
+ * Finds the PIN of a token: pin-source of the URI, --pin-file, ETOKEN_BRIDGE_PIN_FILE, ETOKEN_BRIDGE_PIN, else a prompt
+ * that names the token.
+ */
+export function pinRequest(
+  options: TokenOptions,
+  choice: TokenChoice,
+  output: Output,
+  environment: NodeJS.ProcessEnv = process.env,
+): (token: TokenInfo) => Promise<Pin | undefined> {
+  const from = async (token: TokenInfo): Promise<PinReading | undefined> => {
+    if (choice.uri?.pinSource !== undefined) return readPinSource(choice.uri.pinSource, environment);
+    const file = options.pinFile ?? nonEmpty(environment['ETOKEN_BRIDGE_PIN_FILE']);
+    if (file !== undefined) return readPinFile(file);
+    const pin = pinFromEnvironment(environment);
+    if (pin !== undefined) return { pin };
+    return token.protectedAuthenticationPath ? undefined : { pin: await promptForPin(token) };
+  };
+  return async (token) => {
+    const reading = await from(token);
+    if (reading?.warning !== undefined) output.warning(reading.warning);
+    if (reading === undefined) output.note(`enter the PIN of ${nameToken(token)} at its reader`);
+    return reading?.pin;
+  };
+}
+
+async function promptForPin(token: TokenInfo): Promise<Pin> {
+  const low = token.pin.state === 'ok' ? '' : ` (${token.pin.words})`;
+  const answer = await askSecret(
+    `PIN of ${nameToken(token)}${low}`,
+    'give --pin-file FILE, ETOKEN_BRIDGE_PIN_FILE, ETOKEN_BRIDGE_PIN, or pin-source in the URI',
+  );
+  if (answer === '') throw new InputError('missing-option', 'no PIN was given; none was tried');
+  return new Pin(answer);
+}

@@ -1,0 +1,78 @@
+import { InputError } from '../errors.js';
+import type { Certificate } from '../x509/index.js';
+import type { Release } from './release.js';
+
+/** The services of a node that trust lists know about. */
+export type Service = 'CallManager' | 'TFTP' | 'CAPF' | 'TVS';
+
+/** The certificates of a node that trust lists carry, by the names the cluster gives them. */
+export type CertificateName = 'CallManager' | 'CAPF' | 'TVS' | 'ITLRecovery';
+
+/** Whether the cluster encrypts signalling and media, and so has a CTL. */
+export type SecurityMode = 'mixed' | 'non-secure';
+
+/** Where a private key is: in a file, or on a token that a PKCS#11 URI names (RFC 7512). */
+export type KeyReference =
+  { readonly kind: 'file'; readonly path: string } | { readonly kind: 'token'; readonly uri: string };
+
+/** One server of the cluster. */
+export interface ClusterNode {
+  /** The host name, as it stands in the records of trust lists. */
+  readonly name: string;
+  /** An IPv4 address in dotted form, or an IPv6 address. */
+  readonly address: string;
+  readonly services: readonly Service[];
+  readonly certificates: Readonly<Partial<Record<CertificateName, Certificate>>>;
+  readonly keys: Readonly<Partial<Record<CertificateName, KeyReference>>>;
+}
+
+/** A cluster with all its certificates read, and none of its private keys. */
+export interface Cluster {
+  readonly release: Release;
+  readonly securityMode: SecurityMode;
+  /** The first is the publisher. */
+  readonly nodes: readonly ClusterNode[];
+  /** Certificates by the name of the trust store, e.g. `Phone-SAST-trust`. A store that is not named has no entry. */
+  readonly trustStores: Readonly<Record<string, readonly Certificate[]>>;
+}
+
+export const services: readonly Service[] = ['CallManager', 'TFTP', 'CAPF', 'TVS'];
+export const certificateNames: readonly CertificateName[] = ['CallManager', 'CAPF', 'TVS', 'ITLRecovery'];
+export const securityModes: readonly SecurityMode[] = ['mixed', 'non-secure'];
+
+/** The trust stores that a cluster keeps and that its certificate page lists. */
+export const trustStoreNames: readonly string[] = [
+  'CallManager-trust',
+  'CAPF-trust',
+  'directory-trust',
+  'ipsec-trust',
+  'Phone-CTL-trust',
+  'Phone-SAST-trust',
+  'Phone-trust',
+  'Phone-VPN-trust',
+  'tomcat-trust',
+  'TVS-trust',
+];
+
+/** The certificate that a service works with: TFTP signs with the CallManager certificate. */
+export const certificateOfService: Readonly<Record<Service, CertificateName>> = {
+  CallManager: 'CallManager',
+  TFTP: 'CallManager',
+  CAPF: 'CAPF',
+  TVS: 'TVS',
+};
+
+/**
+ * The publisher: the first node.
+ *
+ * @throws InputError `cluster-file` when the cluster has no nodes.
+ */
+export function publisherOf(cluster: Cluster): ClusterNode {
+  const [publisher] = cluster.nodes;
+  if (publisher === undefined) {
+    throw new InputError('cluster-file', 'the cluster has no nodes, so it has no publisher', {
+      hint: 'the first node of the cluster file is the publisher: add it',
+    });
+  }
+  return publisher;
+}

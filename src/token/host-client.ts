@@ -1,0 +1,331 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import type { Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { DeviceError } from '../errors.js';
+import { deviceError } from './device-failure.js';
+import type { HostExchange, HostMessage, HostReply, HostRequestKind } from './host-protocol.js';
+import type { Environment } from './modules.js';
+import { Pin, pinVariable } from './pin.js';
+
+/** How a token host is started. */
+export interface TokenHostOptions {
+  readonly modulePath: string;
+  /** How long one PKCS#11 call may take, in milliseconds: 10,000 unless given. */
+  readonly callTimeout?: number;
+  /** The same for calls that may wait for a person, C_Login and C_Sign: 60,000 unless given. */
+  readonly interactionTimeout?: number;
+  /** The environment of the module; that of this process unless given. Variables that hold PINs are left out. */
+  readonly environment?: Environment;
+  /** More variables that hold PINs. */
+  readonly pinVariables?: readonly string[];
+}
+
+/**
+ * A child process that holds one PKCS#11 module. It does one request after the other, whoever asks. It is killed when a
+ * call outlives its limit; then, and when the library crashes, every request fails, and so does every later one.
+ */
+export interface TokenHost {
+  readonly modulePath: string;
+  /** The child's process id; `undefined` when it could not be started. */
+  readonly processId: number | undefined;
+  /**
+   * @param subject words that a message of a failure begins with, such as the name of the token.
+   * @throws DeviceError
+   */
+  request<Kind extends HostRequestKind>(
+    kind: Kind,
+    ask: HostExchange<Pin>[Kind]['ask'],
+    subject?: string,
+  ): Promise<HostExchange<Pin>[Kind]['answer']>;
+  /** Ends the sessions, finalises the module and ends the process. It never fails: what matters was answered before. */
+  close(): Promise<void>;
+}
+
+const defaultCallTimeout = 10_000;
+const defaultInteractionTimeout = 60_000;
+/** Node.js itself may take this long to start on a busy machine, in milliseconds. */
+const startTimeout = 30_000;
+/** Finalising hangs in some libraries, and nothing is lost when it is cut short. In milliseconds. */
+const closeTimeout = 2_000;
+/** How long the last messages of a host that ended are waited for, in milliseconds. */
+const lastWordsTimeout = 200;
+/** How much of what the library writes to its standard error is kept, in characters. */
+const tailLength = 1_000;
+const crashSignals: readonly string[] = ['SIGSEGV', 'SIGABRT', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGTRAP'];
+const interactive: readonly string[] = ['C_Login', 'C_Sign'];
+const closing: readonly string[] = ['C_CloseAllSessions', 'C_Finalize'];
+
+/** Hosts that run; the process must not end without them. */
+const running = new Set<ChildProcess>();
+
+function killRunning(): void {
+  for (const child of running) child.kill('SIGKILL');
+}
+
+/** Starts a token host. It returns at once: what fails, also at the start, fails the first request. */
+export function openTokenHost(options: TokenHostOptions): TokenHost {
+  return new ForkedHost(options);
+}
+
+interface Waiting {
+  readonly subject: string;
+  readonly resolve: (answer: never) => void;
+  readonly reject: (error: DeviceError) => void;
+}
+
+class ForkedHost implements TokenHost {
+  readonly modulePath: string;
+  readonly #child: ChildProcess;
+  readonly #callTimeout: number;
+  readonly #interactionTimeout: number;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #pins = new Set<Pin>();
+  readonly #exited: Promise<void>;
+  #nextId = 1;
+  /** The function that was announced last. */
+  #calling: string | undefined;
+  /** When the host last said something, or was asked something with nothing outstanding; in milliseconds. */
+  #heard = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #tail = '';
+  /** Why no more requests are taken. */
+  #failure: DeviceError | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: TokenHostOptions) {
+    this.modulePath = options.modulePath;
+    this.#callTimeout = options.callTimeout ?? defaultCallTimeout;
+    this.#interactionTimeout = options.interactionTimeout ?? defaultInteractionTimeout;
+    this.#child = fork(fileURLToPath(new URL('./host-process.js', import.meta.url)), [], {
+      serialization: 'advanced',
+      // Libraries of vendors print; what they print is not the output of the command.
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      execArgv: [],
+      env: hostEnvironment(options.environment ?? process.env, options.pinVariables ?? []),
+    });
+    this.#exited = new Promise((resolve) => {
+      this.#child.once('exit', () => resolve());
+      this.#child.once('error', () => resolve());
+    });
+    this.#listen();
+    this.#keepAlive(false);
+  }
+
+  get processId(): number | undefined {
+    return this.#child.pid;
+  }
+
+  request<Kind extends HostRequestKind>(
+    kind: Kind,
+    ask: HostExchange<Pin>[Kind]['ask'],
+    subject: string = this.modulePath,
+  ): Promise<HostExchange<Pin>[Kind]['answer']> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    const id = this.#nextId;
+    this.#nextId += 1;
+    return new Promise((resolve, reject) => {
+      if (this.#waiting.size === 0) {
+        this.#heard = performance.now();
+        this.#keepAlive(true);
+      }
+      this.#waiting.set(id, { subject, resolve, reject });
+      this.#watch();
+      this.#child.send({ id, kind, ...this.#reveal(ask) }, (error) => {
+        // The channel is gone; 'exit' or 'error' tells why, and may have told already.
+        if (error !== null && this.#failure !== undefined) this.#fail(this.#failure);
+      });
+    });
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    try {
+      await this.request('close', {});
+    } catch {
+      // A library that fails or hangs here has nothing left to lose.
+    }
+    this.#failure ??= new DeviceError('function-failed', `the module ${this.modulePath} was closed before`);
+    this.#keepAlive(true);
+    this.#child.kill('SIGKILL');
+    await this.#exited;
+    this.#pins.clear();
+  }
+
+  /** The request as it is sent: here, and only here, a PIN becomes text. */
+  #reveal(ask: object): object {
+    const entries = Object.entries(ask).map(([name, value]: [string, unknown]) => {
+      if (!(value instanceof Pin)) return [name, value] as const;
+      this.#pins.add(value);
+      return [name, value.reveal()] as const;
+    });
+    return Object.fromEntries(entries);
+  }
+
+  #listen(): void {
+    const child = this.#child;
+    if (running.size === 0) process.on('exit', killRunning);
+    running.add(child);
+    child.on('message', (message) => this.#receive(message as HostMessage));
+    child.on('error', (error) => {
+      const what = child.pid === undefined ? 'cannot be started' : 'does not answer';
+      this.#stop(this.#crash(`${what}: ${error.message}`));
+    });
+    child.once('exit', (code, signal) => {
+      running.delete(child);
+      if (running.size === 0) process.off('exit', killRunning);
+      this.#afterLastWords(() => this.#stop(this.#crash(describeEnd(code, signal))));
+    });
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#tail = this.#redact(this.#tail + text).slice(-tailLength);
+    });
+  }
+
+  /**
+   * Waits until everything has been read that the host sent and wrote before it ended, but not for long: what the
+   * library itself started may hold the other ends open.
+   */
+  #afterLastWords(then: () => void): void {
+    let open = this.#child.channel == null ? 1 : 2;
+    const timer = setTimeout(then, lastWordsTimeout);
+    if (this.#waiting.size === 0) timer.unref();
+    const closed = (): void => {
+      open -= 1;
+      if (open > 0) return;
+      clearTimeout(timer);
+      then();
+    };
+    this.#child.once('disconnect', closed);
+    this.#child.once('close', closed);
+  }
+
+  #receive(message: HostMessage): void {
+    this.#heard = performance.now();
+    if (typeof message === 'string') {
+      this.#calling = message;
+      return;
+    }
+    const waiting = this.#waiting.get(message.id);
+    this.#calling = undefined;
+    if (waiting === undefined) return;
+    this.#waiting.delete(message.id);
+    if (this.#waiting.size === 0) this.#rest();
+    this.#settle(waiting, message);
+  }
+
+  #settle(waiting: Waiting, reply: HostReply): void {
+    if ('answer' in reply) waiting.resolve(reply.answer as never);
+    else waiting.reject(deviceError(reply.failure, { modulePath: this.modulePath, subject: waiting.subject }));
+  }
+
+  /** How long the host may be silent now, in milliseconds. */
+  #limit(): number {
+    const calling = this.#calling;
+    if (calling === undefined) return Math.max(startTimeout, this.#callTimeout);
+    if (closing.includes(calling)) return Math.min(closeTimeout, this.#callTimeout);
+    return interactive.includes(calling) ? this.#interactionTimeout : this.#callTimeout;
+  }
+
+  #watch(): void {
+    if (this.#timer !== undefined) return;
+    const left = Math.max(this.#heard + this.#limit() - performance.now(), 0);
+    const shortest = Math.min(left, this.#callTimeout, this.#interactionTimeout, closeTimeout);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      // If it was this process that was busy, the answer is there, and is read before the limit is looked at.
+      setImmediate(() => setImmediate(() => this.#expire()));
+    }, shortest + 1);
+  }
+
+  #expire(): void {
+    if (this.#waiting.size === 0) return;
+    const limit = this.#limit();
+    if (performance.now() - this.#heard < limit) {
+      this.#watch();
+      return;
+    }
+    const functionName = this.#calling;
+    const [first] = this.#waiting.values();
+    const subject = first?.subject ?? this.modulePath;
+    const seconds = limit < 1000 ? `${limit} ms` : `${Math.round(limit / 100) / 10} s`;
+    this.#stop(
+      new DeviceError(
+        'timeout',
+        `${subject}: no answer within ${seconds}; the process that holds the token was ended`,
+        functionName === undefined ? {} : { functionName },
+        { hint: 'unplug the token and plug it in again; if it waits for a touch or a PIN at the reader, be quicker' },
+      ),
+    );
+  }
+
+  #crash(how: string): DeviceError {
+    const functionName = this.#calling;
+    const said = this.#tail.trim();
+    const wrote = said === '' ? '' : `; it wrote: ${said.replaceAll(/\s+/g, ' ')}`;
+    return new DeviceError(
+      'host-crashed',
+      `the process that holds ${this.modulePath} ${how}${wrote}`,
+      functionName === undefined ? {} : { functionName },
+      { hint: 'repeat the command; if it happens again, update the software of the token vendor' },
+    );
+  }
+
+  /** The first failure counts; what follows from it, such as the end of a process that was killed, does not. */
+  #stop(failure: DeviceError): void {
+    this.#failure ??= failure;
+    this.#child.kill('SIGKILL');
+    this.#fail(this.#failure);
+  }
+
+  #fail(failure: DeviceError): void {
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
+    this.#rest();
+    for (const { reject } of waiting) reject(failure);
+  }
+
+  /** Nothing is outstanding. */
+  #rest(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#keepAlive(false);
+  }
+
+  /** A host with nothing to do must not keep a program from ending that forgot to close it. */
+  #keepAlive(wanted: boolean): void {
+    const child = this.#child;
+    const stderr = child.stderr as Socket | null;
+    for (const one of [child, child.channel, stderr]) {
+      if (wanted) one?.ref();
+      else one?.unref();
+    }
+  }
+
+  #redact(text: string): string {
+    let shown = text;
+    for (const pin of this.#pins) {
+      const value = pin.reveal();
+      if (value === '') continue;
+      const hex = Buffer.from(value).toString('hex');
+      shown = shown.replaceAll(value, String(pin)).replaceAll(new RegExp(hex, 'gi'), String(pin));
+    }
+    // Control characters could change what a terminal shows.
+    return shown.replaceAll(/[\x00-\x08\x0b-\x1f\x7f]/g, '');
+  }
+}
+
+/** Without PINs, and without options that would change how the child starts. */
+function hostEnvironment(environment: Environment, pinVariables: readonly string[]): NodeJS.ProcessEnv {
+  const left = ['NODE_OPTIONS', ...pinVariables];
+  return Object.fromEntries(
+    Object.entries(environment).filter(([name]) => !name.toUpperCase().startsWith(pinVariable) && !left.includes(name)),
+  );
+}
+
+function describeEnd(code: number | null, signal: NodeJS.Signals | null): string {
+  if (signal === null) return `ended with code ${code ?? 'unknown'}`;
+  return crashSignals.includes(signal) ? `crashed (${signal})` : `was ended from outside (${signal})`;
+}

@@ -1,0 +1,221 @@
+/**
+ * Runs in the token host only. Loads pkcs11js and the module, and is the one place where PKCS#11 functions are called
+ * through: each call is announced before it is made, and each failure leaves here in one form.
+ */
+import { createRequire } from 'node:module';
+import type { PKCS11 } from 'pkcs11js';
+import type { HostFailure, KeyObjectDescription, LibraryDescription, TokenDescription } from './host-protocol.js';
+
+/** A failure that can be sent to the command. */
+export class HostFailureError extends Error {
+  readonly failure: HostFailure;
+
+  constructor(failure: HostFailure) {
+    super(failure.message);
+    this.failure = failure;
+  }
+}
+
+/** Says which function is about to be called. */
+export type Announce = (functionName: string) => void;
+
+type AnyFunction = (...values: unknown[]) => unknown;
+
+const loadPackage = createRequire(import.meta.url);
+
+/** Loads a package that may be missing: pkcs11js and graphene-pk11 are optional. */
+export function loadBinding(name: string): unknown {
+  try {
+    return loadPackage(name);
+  } catch (error) {
+    const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
+    throw new HostFailureError({ kind: 'binding', message: `${name}: ${reason}` });
+  }
+}
+
+/**
+ * Loads a module and initialises it. CKF_OS_LOCKING_OK, because signatures are made from several threads (PKCS#11
+ * v2.40, 5.4).
+ */
+export function openLibrary(path: string, announce: Announce): PKCS11 {
+  const binding = loadBinding('pkcs11js') as { readonly PKCS11: new () => PKCS11 };
+  const library = new binding.PKCS11();
+  announceCalls(library, announce);
+  announce('C_GetFunctionList');
+  try {
+    library.load(path);
+  } catch (error) {
+    throw loadFailure(error);
+  }
+  const osLockingOk = 2;
+  library.C_Initialize({ flags: osLockingOk });
+  return library;
+}
+
+/** Replaces every function of the library by one that announces itself and fails in one form. */
+function announceCalls(library: PKCS11, announce: Announce): void {
+  const functions = library as unknown as Record<string, unknown>;
+  for (const name of Object.keys(functions)) {
+    const original = functions[name];
+    const plainName = name.replace(/Async$/, '');
+    // The callback forms are left alone, and must not be used: they do not hold the buffers they sign.
+    if (typeof original !== 'function' || !name.startsWith('C_') || name.endsWith('Callback')) continue;
+    functions[name] = (...values: unknown[]) => {
+      announce(plainName);
+      try {
+        const result = (original as AnyFunction).apply(library, values);
+        return result instanceof Promise
+          ? result.catch((error: unknown) => {
+              throw functionFailure(plainName, error);
+            })
+          : result;
+      } catch (error) {
+        throw functionFailure(plainName, error);
+      }
+    };
+  }
+}
+
+/** Errors of pkcs11js come with a code, with the code in the text only (C_FindObjects), or as a TypeError. */
+function functionFailure(functionName: string, error: unknown): HostFailureError {
+  const { message, code } = readError(error);
+  if (code !== undefined) {
+    return new HostFailureError({ kind: 'function', functionName, message, returnValue: code });
+  }
+  return new HostFailureError({ kind: 'internal', functionName, message });
+}
+
+function loadFailure(error: unknown): HostFailureError {
+  const { message, code } = readError(error);
+  const functionName = 'C_GetFunctionList';
+  if (code !== undefined) {
+    return new HostFailureError({ kind: 'function', functionName, message, returnValue: code });
+  }
+  return new HostFailureError({ kind: 'library', functionName, message });
+}
+
+function readError(error: unknown): { readonly message: string; readonly code: number | undefined } {
+  if (!(error instanceof Error)) return { message: String(error), code: undefined };
+  const found = /CKR_\w+:(\d+)/.exec(error.message) ?? /CKR_\w+:(\d+)/.exec(error.stack ?? '');
+  const own = (error as { code?: unknown }).code;
+  const code = typeof own === 'number' && own > 0 ? own : found === null ? undefined : Number(found[1]);
+  return { message: error.message.split('\n')[0] ?? '', code };
+}
+
+/** Text without the blanks and NULs that fixed fields are filled up with; control characters are left out. */
+export function trimText(text: string): string {
+  return text
+    .replace(/\0[\s\S]*$/, '')
+    .replaceAll(/[\x01-\x1f\x7f]/g, '')
+    .trim();
+}
+
+const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+
+/** A CK_ULONG as pkcs11js gives it: 4 or 8 bytes in the order of the machine. */
+export function readUlong(bytes: Uint8Array): number {
+  const ordered = littleEndian ? [...bytes].reverse() : [...bytes];
+  return ordered.reduce((sum, byte) => sum * 256 + byte, 0);
+}
+
+interface VersionFields {
+  readonly major: number;
+  readonly minor: number;
+}
+
+interface SlotFields {
+  readonly slotDescription: string;
+  readonly manufacturerID: string;
+}
+
+interface TokenFields {
+  readonly label: string;
+  readonly serialNumber: string;
+  readonly manufacturerID: string;
+  readonly model: string;
+  readonly flags: number;
+  readonly firmwareVersion: VersionFields;
+}
+
+export function formatVersion(version: VersionFields): string {
+  return `${version.major}.${version.minor}`;
+}
+
+/** What the module says of itself. */
+export function describeLibrary(library: PKCS11): LibraryDescription {
+  const info = library.C_GetInfo();
+  return {
+    manufacturer: trimText(info.manufacturerID),
+    description: trimText(info.libraryDescription),
+    version: formatVersion(info.libraryVersion),
+  };
+}
+
+/** A token in the form that is sent, from pkcs11js or from graphene. */
+export function describeToken(slotId: number, slot: SlotFields | undefined, token: TokenFields): TokenDescription {
+  return {
+    slotId,
+    slotDescription: trimText(slot?.slotDescription ?? ''),
+    slotManufacturer: trimText(slot?.manufacturerID ?? ''),
+    label: trimText(token.label),
+    serialNumber: trimText(token.serialNumber),
+    manufacturer: trimText(token.manufacturerID),
+    model: trimText(token.model),
+    flags: token.flags,
+    firmware: formatVersion(token.firmwareVersion),
+  };
+}
+
+/** Attributes and classes (PKCS#11 v2.40, pkcs11t.h). */
+export const attributeType = {
+  class: 0x0,
+  label: 0x3,
+  value: 0x11,
+  keyType: 0x100,
+  id: 0x102,
+  sign: 0x108,
+  verify: 0x10a,
+  modulus: 0x120,
+  alwaysAuthenticate: 0x202,
+} as const;
+
+export const objectClass = { certificate: 1, publicKey: 2, privateKey: 3 } as const;
+
+/** ATTRIBUTE_SENSITIVE, ATTRIBUTE_TYPE_INVALID, ATTRIBUTE_VALUE_INVALID, FUNCTION_NOT_SUPPORTED */
+const attributeMissing: readonly (number | undefined)[] = [0x11, 0x12, 0x13, 0x54];
+
+/**
+ * One attribute, or `undefined` when the object has none. Attributes are asked for one by one: one that is missing
+ * fails the whole call (PKCS#11 v2.40, 5.7, C_GetAttributeValue).
+ */
+export function readAttribute(read: (type: number) => Buffer, type: number): Buffer | undefined {
+  try {
+    return read(type);
+  } catch (error) {
+    if (error instanceof HostFailureError && attributeMissing.includes(error.failure.returnValue)) return undefined;
+    throw error;
+  }
+}
+
+/** A key object, from whatever reads its attributes. */
+export function describeKey(
+  kind: 'private' | 'public',
+  handle: Buffer,
+  read: (type: number) => Buffer,
+): KeyObjectDescription {
+  const keyType = readAttribute(read, attributeType.keyType);
+  const modulus = readAttribute(read, attributeType.modulus);
+  const usable = readAttribute(read, kind === 'private' ? attributeType.sign : attributeType.verify);
+  const always = kind === 'private' ? readAttribute(read, attributeType.alwaysAuthenticate) : undefined;
+  const start = modulus?.findIndex((byte) => byte !== 0) ?? -1;
+  return {
+    kind,
+    handle: new Uint8Array(handle),
+    id: new Uint8Array(readAttribute(read, attributeType.id) ?? []),
+    label: trimText(readAttribute(read, attributeType.label)?.toString('utf8') ?? ''),
+    ...(keyType === undefined || keyType.length === 0 ? {} : { keyType: readUlong(keyType) }),
+    ...(modulus === undefined || start < 0 ? {} : { modulus: new Uint8Array(modulus.subarray(start)) }),
+    ...(usable === undefined || usable.length === 0 ? {} : { usable: usable[0] !== 0 }),
+    alwaysAuthenticates: (always?.[0] ?? 0) !== 0,
+  };
+}

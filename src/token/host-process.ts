@@ -1,0 +1,85 @@
+/**
+ * The program of the token host: the child process that holds the PKCS#11 module (host-client.ts starts it). One
+ * request after the other; every answer is sent before the next request is looked at.
+ */
+import { HostFailureError } from './host-library.js';
+import type { HostFailure, HostMessage, HostReply, HostRequest } from './host-protocol.js';
+import { HostModule } from './host-signing.js';
+
+/** How long a host may live, in milliseconds, before it starts to watch its command from a thread of its own. */
+const watchAfter = 250;
+
+let module: HostModule | undefined;
+let queue: Promise<void> = Promise.resolve();
+
+function send(message: HostMessage): void {
+  process.send?.(message);
+}
+
+/** Nothing is left to do and nobody to tell: the library's exit handlers are skipped, vendors' crash there. */
+function end(): void {
+  process.kill(process.pid, 'SIGKILL');
+}
+
+function openModule(path: string): HostModule {
+  module ??= new HostModule(path, send);
+  return module;
+}
+
+function openedModule(): HostModule {
+  if (module === undefined) throw new HostFailureError({ kind: 'internal', message: 'no module was opened before' });
+  return module;
+}
+
+async function answer(request: HostRequest): Promise<Extract<HostReply, { answer: unknown }>['answer']> {
+  switch (request.kind) {
+    case 'tokens':
+      return openModule(request.modulePath).tokens();
+    case 'inventory': {
+      const opened = openModule(request.modulePath);
+      const { takeInventory } = await import('./host-inventory.js');
+      return takeInventory(opened);
+    }
+    case 'token':
+      return openedModule().token(request.slotId);
+    case 'unlock':
+      return openedModule().unlock(request);
+    case 'sign':
+      return openedModule().sign(request);
+    case 'close':
+      module?.close();
+      return {};
+  }
+}
+
+async function handle(request: HostRequest): Promise<void> {
+  try {
+    send({ id: request.id, answer: await answer(request) });
+  } catch (error) {
+    const failure: HostFailure =
+      error instanceof HostFailureError
+        ? error.failure
+        : { kind: 'internal', message: error instanceof Error ? error.message : String(error) };
+    send({ id: request.id, failure });
+  }
+}
+
+/**
+ * A call that hangs stops this thread, so that it would not see its command go. A second thread does; it costs more
+ * than a whole short command, so only a host that lives longer gets one.
+ */
+async function watchCommand(): Promise<void> {
+  const { Worker } = await import('node:worker_threads');
+  const program = `
+    const parent = process.ppid;
+    setInterval(() => { if (process.ppid !== parent) process.kill(process.pid, 'SIGKILL'); }, 500);`;
+  new Worker(program, { eval: true }).unref();
+}
+
+process.on('message', (request: HostRequest) => {
+  queue = queue.then(() => handle(request));
+});
+process.on('disconnect', end);
+// Ctrl-C reaches the whole group of processes; what becomes of the token then is the command's decision.
+process.on('SIGINT', () => undefined);
+setTimeout(() => void watchCommand(), watchAfter).unref();

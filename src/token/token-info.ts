@@ -1,0 +1,237 @@
+import { equalBytes } from '../bytes/index.js';
+import { DeviceError } from '../errors.js';
+import { decodeCertificate, rsaModulus, type Certificate } from '../x509/index.js';
+import type { KeyObjectDescription, LibraryDescription, TokenDescription, TokenObjects } from './host-protocol.js';
+import { formatTokenUri, type TokenUri } from './token-uri.js';
+
+/** How many tries the PIN has left, as far as a token tells. `ok` also stands for a token that tells nothing. */
+export interface PinState {
+  readonly state: 'ok' | 'count-low' | 'final-try' | 'locked' | 'not-set';
+  /** The state in words. */
+  readonly words: string;
+}
+
+/** A key on a token. */
+export interface TokenKey {
+  /** Size of an RSA modulus or EC coordinate; 0 when the token does not tell. */
+  readonly bits: number;
+  readonly type: 'rsa' | 'ec' | 'other';
+  /** CKA_ID */
+  readonly id: Uint8Array;
+  readonly label: string;
+}
+
+/** A token in a slot. */
+export interface TokenInfo {
+  /** May be empty. */
+  readonly label: string;
+  readonly serialNumber: string;
+  readonly manufacturer: string;
+  readonly model: string;
+  /** `major.minor` */
+  readonly firmware: string;
+  /** Changes when tokens are plugged in in another order: never a way to name a token. */
+  readonly slotId: number;
+  readonly slotDescription: string;
+  readonly slotManufacturer: string;
+  readonly modulePath: string;
+  readonly library: LibraryDescription;
+  readonly initialised: boolean;
+  readonly pin: PinState;
+  readonly loginRequired: boolean;
+  /** The PIN is entered at the reader. */
+  readonly protectedAuthenticationPath: boolean;
+  /** As far as they can be seen without a PIN; certificates tell of keys that cannot. */
+  readonly keys: readonly TokenKey[];
+  /** Names this token and its module (RFC 7512), ready to be pasted. */
+  readonly uri: string;
+}
+
+/** Flags of CK_TOKEN_INFO (PKCS#11 v2.40, 3.4). */
+const tokenFlag = {
+  loginRequired: 0x4,
+  userPinInitialised: 0x8,
+  protectedAuthenticationPath: 0x100,
+  initialised: 0x400,
+  pinCountLow: 0x10000,
+  pinFinalTry: 0x20000,
+  pinLocked: 0x40000,
+} as const;
+
+const pinStates: Readonly<Record<PinState['state'], PinState>> = {
+  ok: { state: 'ok', words: 'ok' },
+  'count-low': { state: 'count-low', words: 'few tries are left' },
+  'final-try': { state: 'final-try', words: 'one try is left before the PIN locks' },
+  locked: { state: 'locked', words: 'locked' },
+  'not-set': { state: 'not-set', words: 'no PIN has been set' },
+};
+
+/** The state of the user's PIN from the flags of CK_TOKEN_INFO; the worst one that is set. */
+export function pinStateOf(flags: number): PinState {
+  if ((flags & tokenFlag.pinLocked) !== 0) return pinStates.locked;
+  if ((flags & tokenFlag.pinFinalTry) !== 0) return pinStates['final-try'];
+  if ((flags & tokenFlag.pinCountLow) !== 0) return pinStates['count-low'];
+  const needsPin = (flags & tokenFlag.loginRequired) !== 0 && (flags & tokenFlag.userPinInitialised) === 0;
+  return needsPin ? pinStates['not-set'] : pinStates.ok;
+}
+
+/** What the host said of a token, in the form that is given out. */
+export function tokenInfo(
+  description: TokenDescription,
+  library: LibraryDescription,
+  modulePath: string,
+  objects?: TokenObjects,
+): TokenInfo {
+  const { flags, label, serialNumber } = description;
+  const { slotId, slotDescription, slotManufacturer, manufacturer, model, firmware } = description;
+  return {
+    label,
+    serialNumber,
+    manufacturer,
+    model,
+    firmware,
+    slotId,
+    slotDescription,
+    slotManufacturer,
+    modulePath,
+    library,
+    initialised: (flags & tokenFlag.initialised) !== 0,
+    pin: pinStateOf(flags),
+    loginRequired: (flags & tokenFlag.loginRequired) !== 0,
+    protectedAuthenticationPath: (flags & tokenFlag.protectedAuthenticationPath) !== 0,
+    keys: objects === undefined ? [] : keysOf(objects),
+    uri: formatTokenUri({
+      token: label,
+      ...(serialNumber === '' ? { slotId } : { serial: serialNumber }),
+      modulePath,
+    }),
+  };
+}
+
+/** A token's name in messages: its label and serial number, or the slot where it has neither. */
+export function nameToken(token: Pick<TokenInfo, 'label' | 'serialNumber' | 'slotId'>): string {
+  const name = token.label === '' ? `the token in slot ${token.slotId}` : `token "${token.label}"`;
+  return token.serialNumber === '' ? name : `${name} (serial ${token.serialNumber})`;
+}
+
+/** Each key once, however many objects there are of it; a private key's own words first. */
+function keysOf({ keys, certificates }: TokenObjects): readonly TokenKey[] {
+  const found: { readonly key: TokenKey; readonly modulus: Uint8Array | undefined }[] = [];
+  const add = (key: TokenKey, modulus: Uint8Array | undefined): void => {
+    const same = found.some((other) =>
+      modulus !== undefined && other.modulus !== undefined
+        ? equalBytes(modulus, other.modulus)
+        : key.id.length > 0 && equalBytes(key.id, other.key.id),
+    );
+    if (!same) found.push({ key, modulus });
+  };
+  for (const key of [...keys].sort((left, right) => left.kind.localeCompare(right.kind))) {
+    add({ bits: bitsOf(key.modulus), type: keyTypeOf(key), id: key.id, label: key.label }, key.modulus);
+  }
+  for (const { der, id, label } of certificates) {
+    const certificate = tryDecode(der);
+    if (certificate === undefined) continue;
+    const modulus = certificate.keyType === 'rsa' ? rsaModulus(certificate.publicKey) : undefined;
+    // The certificate of an authority is on some tokens too; it tells of no key there.
+    if (isAuthority(certificate, certificates)) continue;
+    add({ bits: certificate.keyBits, type: certificate.keyType, id, label }, modulus);
+  }
+  return found.map(({ key }) => key);
+}
+
+/** Whether another certificate on the token names this one as its issuer. */
+function isAuthority(certificate: Certificate, all: TokenObjects['certificates']): boolean {
+  const subject = JSON.stringify(certificate.subject);
+  return all.some(({ der }) => {
+    const other = tryDecode(der);
+    return other !== undefined && !equalBytes(other.der, certificate.der) && JSON.stringify(other.issuer) === subject;
+  });
+}
+
+/** A certificate of a token; `undefined` for bytes that are none, which some tokens hold. */
+export function tryDecode(der: Uint8Array): Certificate | undefined {
+  try {
+    return decodeCertificate(der);
+  } catch {
+    return undefined;
+  }
+}
+
+function bitsOf(modulus: Uint8Array | undefined): number {
+  return modulus === undefined ? 0 : (modulus.length - 1) * 8 + (32 - Math.clz32(modulus[0] ?? 0));
+}
+
+function keyTypeOf({ keyType, modulus }: KeyObjectDescription): TokenKey['type'] {
+  if (keyType === 0 || (keyType === undefined && modulus !== undefined)) return 'rsa';
+  return keyType === 3 ? 'ec' : 'other';
+}
+
+/** Whether a token is one that a URI means (RFC 7512, 2.5). Serial numbers match in either case. */
+export function matchesToken(token: TokenInfo, wanted: TokenUri): boolean {
+  const matches = (asked: string | undefined, has: string): boolean => asked === undefined || asked.trim() === has;
+  return (
+    matches(wanted.token, token.label) &&
+    matches(wanted.serial?.toLowerCase(), token.serialNumber.toLowerCase()) &&
+    matches(wanted.manufacturer, token.manufacturer) &&
+    matches(wanted.model, token.model) &&
+    matches(wanted.slotDescription, token.slotDescription) &&
+    matches(wanted.slotManufacturer, token.slotManufacturer) &&
+    matches(wanted.libraryManufacturer, token.library.manufacturer) &&
+    matches(wanted.libraryDescription, token.library.description) &&
+    matches(wanted.libraryVersion, token.library.version) &&
+    (wanted.slotId === undefined || wanted.slotId === token.slotId) &&
+    wanted.vendorPath === undefined
+  );
+}
+
+/**
+ * The token that is meant: the one that matches, or the only one when nothing was asked for.
+ *
+ * @param tried what was looked at, in words, for the message when there is no token at all.
+ * @throws DeviceError `no-token`, `token-not-found`, `several-tokens`; the last two list the tokens with a URI each.
+ */
+export function chooseToken(tokens: readonly TokenInfo[], wanted: TokenUri, tried: readonly string[] = []): TokenInfo {
+  if (tokens.length === 0) {
+    const where = tried.length > 0 ? `; tried:\n${tried.map((line) => `  ${line}`).join('\n')}` : '';
+    throw new DeviceError('no-token', `no token was found${where}`, {}, { hint: noTokenHint });
+  }
+  const matching = tokens.filter((token) => matchesToken(token, wanted));
+  const [first] = matching;
+  if (first === undefined) {
+    throw new DeviceError(
+      'token-not-found',
+      `no token is ${describeWanted(wanted)}; there are:\n${listTokenUris(tokens)}`,
+      {},
+      { hint: 'give one of these URIs, or plug in the token that is meant' },
+    );
+  }
+  if (matching.length > 1) {
+    throw new DeviceError(
+      'several-tokens',
+      `there are ${matching.length} tokens to choose from:\n${listTokenUris(matching)}`,
+      {},
+      { hint: 'say which one is meant, with its URI or its serial number' },
+    );
+  }
+  return first;
+}
+
+const noTokenHint =
+  'plug in a token; over ssh or in a service the smart card daemon (pcscd) must allow this user to use it';
+
+/** One line for each token: its name, then its URI. */
+function listTokenUris(tokens: readonly TokenInfo[]): string {
+  return tokens.map((token) => `  ${nameToken(token)}\n    ${token.uri}`).join('\n');
+}
+
+function describeWanted(wanted: TokenUri): string {
+  const { token, serial, manufacturer, model, slotId } = wanted;
+  const words = [
+    ...(token === undefined ? [] : [`label "${token}"`]),
+    ...(serial === undefined ? [] : [`serial ${serial}`]),
+    ...(manufacturer === undefined ? [] : [`manufacturer "${manufacturer}"`]),
+    ...(model === undefined ? [] : [`model "${model}"`]),
+    ...(slotId === undefined ? [] : [`slot ${slotId}`]),
+  ];
+  return words.length === 0 ? 'the one that the URI describes' : `the one with ${words.join(', ')}`;
+}

@@ -1,0 +1,248 @@
+import { ProofError, DeviceError } from '../errors.js';
+import { digestAlgorithms, encodeDigestInfo, verifyDigest } from '../signer/index.js';
+import type { DigestAlgorithm, Signer, SignRequest } from '../signer/index.js';
+import { formatName, rsaModulus, type Certificate } from '../x509/index.js';
+import { openChosenToken, wantedUri, type ChosenToken, type TokenAccess, type WantedToken } from './inventory.js';
+import { selectSigningKey, type SigningKey } from './key-matching.js';
+import type { Pin } from './pin.js';
+import { nameToken, tokenInfo, type TokenInfo } from './token-info.js';
+import { unlockToken, type PinRequest, type UnlockOptions } from './unlock.js';
+
+export interface TokenSignerOptions extends TokenAccess, WantedToken, UnlockOptions {
+  /** How many signatures are made at the same time, 1 to 4; 1 unless given. Hardware tokens make one at a time. */
+  readonly sessions?: number;
+  /** The certificate, for a token that has none; it must be for the key on the token. */
+  readonly certificate?: Certificate;
+  /** For a key with a PIN of its own for signatures; the token's PIN unless given. Asked for only when it is needed. */
+  readonly signaturePin?: PinRequest;
+}
+
+/** A signer whose key is on a token. It holds the token until it is closed. */
+export interface TokenSigner extends Signer {
+  readonly token: TokenInfo;
+  /** Things to know, such as a module that spies. */
+  readonly warnings: readonly string[];
+  /**
+   * Signs many digests with one login, in their order. Nothing is given out when one of them fails.
+   *
+   * @throws as {@link Signer.sign}
+   */
+  signBatch(requests: readonly SignRequest[]): Promise<Uint8Array[]>;
+  /** Logs out and lets go of the token. Signatures that were asked for before are made. It never fails. */
+  close(): Promise<void>;
+}
+
+/** How a token is asked: to sign a DigestInfo, or to hash the message and sign it. */
+export type SigningWay = 'digest-info' | 'hash';
+
+/** Mechanism numbers and names (PKCS#11 v2.40, 2.1). */
+export const hashMechanisms: Readonly<Record<DigestAlgorithm, { readonly value: number; readonly name: string }>> = {
+  sha1: { value: 0x06, name: 'CKM_SHA1_RSA_PKCS' },
+  sha256: { value: 0x40, name: 'CKM_SHA256_RSA_PKCS' },
+  sha512: { value: 0x42, name: 'CKM_SHA512_RSA_PKCS' },
+};
+export const plainMechanism: { readonly value: number; readonly name: string } = { value: 0x01, name: 'CKM_RSA_PKCS' };
+
+/** How many digests go into one message to the host: it signs some while others are verified here. */
+const chunkLength = 32;
+/** And how many bytes of messages, where the token hashes by itself. */
+const chunkBytes = 1_048_576;
+const chunksInFlight = 2;
+const mostSessions = 4;
+
+/**
+ * Opens the token that is meant and the key on it. The token's PIN is asked for once, when the token has been chosen
+ * and the state of its PIN is known, and tried once.
+ *
+ * @throws DeviceError `module-missing`, `module-not-a-library`, `module-wrong-architecture`, `module-failed`,
+ *   `binding-missing`, `no-token`, `several-tokens`, `token-not-found`, `pin-missing`, `pin-incorrect`,
+ *   `pin-final-try`, `pin-locked`, `key-not-found`, `several-keys`, `certificate-not-found`, `timeout`, `host-crashed`
+ *   and others; ProofError `key-mismatch` when the given certificate is not for the key
+ */
+export async function openTokenSigner(options: TokenSignerOptions): Promise<TokenSigner> {
+  return openSigner(options);
+}
+
+/** The signer as {@link openTokenSigner} gives it out, and as checks use it. */
+export async function openSigner(options: TokenSignerOptions): Promise<HostSigner> {
+  const wanted = wantedUri(options);
+  const chosen = await openChosenToken(options, wanted);
+  const { host } = chosen.opened;
+  try {
+    const { objects, pin } = await unlockToken(host, chosen.token, options);
+    const name = nameToken(chosen.token);
+    const signingKey = selectSigningKey(objects, wanted, name, options.certificate);
+    const certificate = options.certificate ?? signingKey.certificate?.certificate;
+    if (certificate === undefined) {
+      throw new DeviceError(
+        'certificate-not-found',
+        `${name} has no certificate for its key`,
+        {},
+        {
+          hint: 'give the certificate of this key as a file',
+        },
+      );
+    }
+    const description = await host.request('token', { slotId: chosen.token.slotId }, name);
+    const { library, modulePath } = chosen.token;
+    const token = tokenInfo(description, library, modulePath, objects);
+    const signaturePin = await askSignaturePin(signingKey, token, options, pin);
+    return new HostSigner({ ...chosen, token }, signingKey, certificate, signaturePin, options.sessions ?? 1);
+  } catch (error) {
+    await host.close();
+    throw error;
+  }
+}
+
+async function askSignaturePin(
+  { key }: SigningKey,
+  token: TokenInfo,
+  { signaturePin }: TokenSignerOptions,
+  pin: Pin | undefined,
+): Promise<Pin | undefined> {
+  if (!key.alwaysAuthenticates) return undefined;
+  return (await signaturePin?.(token)) ?? pin;
+}
+
+/** A token signer, bound to the host that holds its token. */
+export class HostSigner implements TokenSigner {
+  readonly certificate: Certificate;
+  readonly digests: readonly DigestAlgorithm[] = digestAlgorithms;
+  readonly token: TokenInfo;
+  readonly warnings: readonly string[];
+  readonly #chosen: ChosenToken;
+  readonly #key: Uint8Array;
+  readonly #signatureLength: number;
+  readonly #signaturePin: Pin | undefined;
+  readonly #sessions: number;
+  /** The way that the token is known to take; the shorter one until it refuses that. */
+  #way: SigningWay = 'digest-info';
+
+  constructor(
+    chosen: ChosenToken,
+    { key }: SigningKey,
+    certificate: Certificate,
+    signaturePin: Pin | undefined,
+    sessions: number,
+  ) {
+    this.certificate = certificate;
+    this.token = chosen.token;
+    this.warnings = chosen.warnings;
+    this.#chosen = chosen;
+    this.#key = key.handle;
+    this.#signatureLength = rsaModulus(certificate.publicKey).length;
+    this.#signaturePin = signaturePin;
+    // A login for each signature is one after the other by its nature.
+    this.#sessions = key.alwaysAuthenticates ? 1 : Math.min(Math.max(Math.trunc(sessions), 1), mostSessions);
+  }
+
+  async sign(request: SignRequest): Promise<Uint8Array> {
+    const [signature] = await this.#signChunk([request]);
+    if (signature === undefined) throw new DeviceError('function-failed', `${nameToken(this.token)} gave no signature`);
+    return signature;
+  }
+
+  async signBatch(requests: readonly SignRequest[]): Promise<Uint8Array[]> {
+    const chunks: Promise<readonly Uint8Array[]>[] = [];
+    try {
+      for (const chunk of splitRequests(requests)) {
+        const before = chunks[chunks.length - chunksInFlight];
+        if (before !== undefined) await before;
+        const signed = this.#signChunk(chunk);
+        // Awaited below or never, after another failed: either way nothing is lost that has to be reported.
+        signed.catch(() => undefined);
+        chunks.push(signed);
+      }
+      return (await Promise.all(chunks)).flat();
+    } catch (error) {
+      await Promise.allSettled(chunks);
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#chosen.opened.host.close();
+  }
+
+  /**
+   * Signs in one way, without falling back to the other.
+   *
+   * @throws DeviceError; ProofError `key-mismatch`
+   */
+  async signInOneWay(way: SigningWay, requests: readonly SignRequest[]): Promise<readonly Uint8Array[]> {
+    const mechanisms = requests.map(({ digestAlgorithm }) =>
+      way === 'hash' ? hashMechanisms[digestAlgorithm].value : plainMechanism.value,
+    );
+    const inputs = requests.map((request) => this.#inputOf(way, request));
+    const { signatures } = await this.#chosen.opened.host.request(
+      'sign',
+      {
+        key: this.#key,
+        mechanisms,
+        inputs,
+        signatureLength: this.#signatureLength,
+        sessions: this.#sessions,
+        ...(this.#signaturePin === undefined ? {} : { signaturePin: this.#signaturePin }),
+      },
+      nameToken(this.token),
+    );
+    return requests.map((request, index) => this.#verified(request, signatures[index]));
+  }
+
+  /** The state of the token now, its PIN's among it. */
+  async readToken(): Promise<TokenInfo> {
+    const { slotId, library, modulePath } = this.token;
+    const description = await this.#chosen.opened.host.request('token', { slotId }, nameToken(this.token));
+    return { ...tokenInfo(description, library, modulePath), keys: this.token.keys };
+  }
+
+  /** A digest first, because that is all that has to travel to the token; by trying, not by the list of mechanisms. */
+  async #signChunk(requests: readonly SignRequest[]): Promise<readonly Uint8Array[]> {
+    const way = this.#way;
+    try {
+      return await this.signInOneWay(way, requests);
+    } catch (error) {
+      const mayFallBack = way === 'digest-info' && requests.every(({ message }) => message !== undefined);
+      if (!mayFallBack || !(error instanceof DeviceError) || error.code !== 'mechanism-refused') throw error;
+    }
+    const signatures = await this.signInOneWay('hash', requests);
+    this.#way = 'hash';
+    return signatures;
+  }
+
+  #inputOf(way: SigningWay, { digestAlgorithm, digest, message }: SignRequest): Uint8Array {
+    if (way === 'digest-info') return encodeDigestInfo(digestAlgorithm, digest);
+    if (message !== undefined) return message;
+    throw new DeviceError(
+      'mechanism-refused',
+      `${nameToken(this.token)} signs messages only, and only a digest is at hand`,
+      {},
+      { hint: 'this token cannot sign what is too large to be held in memory' },
+    );
+  }
+
+  #verified(request: SignRequest, signature: Uint8Array | undefined): Uint8Array {
+    if (signature !== undefined && verifyDigest(this.certificate, request, signature)) return signature;
+    throw new ProofError(
+      'key-mismatch',
+      `a signature of ${nameToken(this.token)} does not verify with the certificate ${formatName(this.certificate.subject)}`,
+      { hint: 'the certificate is for another key, or the token signs wrongly; nothing was written' },
+    );
+  }
+}
+
+function* splitRequests(requests: readonly SignRequest[]): Generator<readonly SignRequest[]> {
+  let chunk: SignRequest[] = [];
+  let bytes = 0;
+  for (const request of requests) {
+    const size = request.message?.length ?? 0;
+    if (chunk.length === chunkLength || (chunk.length > 0 && bytes + size > chunkBytes)) {
+      yield chunk;
+      chunk = [];
+      bytes = 0;
+    }
+    chunk.push(request);
+    bytes += size;
+  }
+  if (chunk.length > 0) yield chunk;
+}

@@ -1,0 +1,73 @@
+import { DeviceError } from '../errors.js';
+import type { TokenHost } from './host-client.js';
+import type { TokenObjects } from './host-protocol.js';
+import { Pin } from './pin.js';
+import { pinHints } from './return-values.js';
+import { nameToken, type TokenInfo } from './token-info.js';
+
+/**
+ * Asks for the PIN of a token. It is called once, after the token was chosen and the state of its PIN was read, and not
+ * at all when the token needs no PIN or its PIN cannot be tried. `undefined` lets a reader with keys of its own ask.
+ */
+export type PinRequest = (token: TokenInfo) => Promise<Pin | undefined>;
+
+export interface UnlockOptions {
+  readonly pin: PinRequest;
+  /** Try the PIN even when it is the last try before the PIN locks. */
+  readonly useFinalPinTry?: boolean;
+}
+
+/** A token that was unlocked: its objects, and the PIN that did it. */
+export interface UnlockedToken {
+  readonly objects: TokenObjects;
+  readonly pin: Pin | undefined;
+}
+
+/**
+ * Logs in to a token, once, and reads its objects.
+ *
+ * @throws DeviceError `pin-locked` and `pin-final-try` without a try; `pin-missing`; `pin-incorrect` after the one try
+ */
+export async function unlockToken(host: TokenHost, token: TokenInfo, options: UnlockOptions): Promise<UnlockedToken> {
+  const name = nameToken(token);
+  if (!token.loginRequired) {
+    return { objects: await host.request('unlock', { slotId: token.slotId }, name), pin: undefined };
+  }
+  requireUsablePin(token, options.useFinalPinTry === true);
+  const pin = await options.pin(token);
+  if (pin === undefined && !token.protectedAuthenticationPath) {
+    throw new DeviceError('pin-missing', `${name} needs a PIN`, {}, { hint: 'give it in a file, or at the prompt' });
+  }
+  // pkcs11js cannot leave the PIN out, which is how PKCS#11 asks for one at the reader; an empty one is as near as it gets.
+  const objects = await host.request('unlock', { slotId: token.slotId, pin: pin ?? new Pin('') }, name);
+  return { objects, pin };
+}
+
+function requireUsablePin(token: TokenInfo, useFinalTry: boolean): void {
+  const name = nameToken(token);
+  switch (token.pin.state) {
+    case 'locked':
+      throw new DeviceError('pin-locked', `the PIN of ${name} is locked`, {}, { hint: pinHints.unlock });
+    case 'not-set':
+      throw new DeviceError(
+        'pin-missing',
+        `${name} has no user PIN yet`,
+        {},
+        {
+          hint: 'set one with the software of the vendor',
+        },
+      );
+    case 'final-try':
+      if (useFinalTry) return;
+      throw new DeviceError(
+        'pin-final-try',
+        `the PIN of ${name} has one try left, and it is not used`,
+        {},
+        {
+          hint: 'a login with the right PIN, in the software of the vendor, resets the count; --use-final-pin-try tries it here',
+        },
+      );
+    case 'count-low':
+    case 'ok':
+  }
+}

@@ -1,0 +1,52 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const source = fileURLToPath(new URL('fault-shim.c', import.meta.url));
+/** The headers that pkcs11js is built with. */
+const headers = fileURLToPath(new URL('../../node_modules/pkcs11js/includes/pkcs11', import.meta.url));
+
+/** Why the shim cannot be built on this machine; `undefined` when it can. */
+export const shimMissing: string | undefined =
+  process.platform === 'win32'
+    ? 'the shim is written for POSIX'
+    : spawnSync('cc', ['--version']).status !== 0
+      ? 'there is no C compiler'
+      : existsSync(join(headers, 'pkcs11.h'))
+        ? undefined
+        : 'the headers of pkcs11js are not there';
+
+/** The shim before a module: its library, what to put into the environment, and its rules and log. */
+export interface FaultShim {
+  readonly module: string;
+  readonly environment: Readonly<Record<string, string>>;
+  /** Sets the rules, for every call from now on. */
+  setRules(...rules: readonly string[]): void;
+  /** The watched functions that were called since the last time this was asked, or since the beginning. */
+  takeCalls(): readonly string[];
+}
+
+/** Compiles the shim into a folder, to stand before a module. */
+export function buildFaultShim(folder: string, module: string): FaultShim {
+  const library = join(folder, 'fault-shim.so');
+  const rules = join(folder, 'rules');
+  const log = join(folder, 'calls');
+  const words = ['-O1', '-shared', '-fPIC', '-I', headers, '-o', library, source, '-ldl'];
+  const result = spawnSync('cc', words, { encoding: 'utf8' });
+  if (result.status !== 0) throw new Error(`the fault shim does not compile: ${result.stderr}`);
+  writeFileSync(rules, '');
+  writeFileSync(log, '');
+  return {
+    module: library,
+    environment: { FAULT_SHIM_MODULE: module, FAULT_SHIM_RULES: rules, FAULT_SHIM_LOG: log },
+    setRules(...lines) {
+      writeFileSync(rules, lines.map((line) => `${line}\n`).join(''));
+    },
+    takeCalls() {
+      const calls = readFileSync(log, 'utf8').split('\n').filter(Boolean);
+      writeFileSync(log, '');
+      return calls;
+    },
+  };
+}
