@@ -49,8 +49,10 @@ export function makeFolder(): Folder {
 
 /** What a certificate made by openssl is to be. */
 export interface OpensslRequest {
-  /** As `-newkey` and `-pkeyopt` want it. */
-  readonly key?: readonly string[];
+  /** As `-newkey` and `-pkeyopt` want it; an RSA key of 1024 bits unless given. */
+  readonly newKey?: readonly string[];
+  /** A key that is there already. */
+  readonly key?: string;
   /** As `-subj` wants it, e.g. `/CN=name/O=organization`. */
   readonly subject: string;
   /** As `-set_serial` wants it: decimal, or hex with 0x. */
@@ -60,7 +62,7 @@ export interface OpensslRequest {
   readonly strings?: string;
 }
 
-/** Makes a self-signed certificate and its key (PKCS#8, not encrypted); gives the paths of both PEM files. */
+/** Makes a self-signed certificate and, unless it is given, its key (PKCS#8, not encrypted); gives both PEM files. */
 export function makeCertificate(
   folder: Folder,
   name: string,
@@ -68,13 +70,14 @@ export function makeCertificate(
 ): { certificate: string; key: string } {
   const configuration = folder.write(
     `${name}.cnf`,
-    `[req]\nprompt = no\ndistinguished_name = name\nstring_mask = ${request.strings ?? 'utf8only'}\nutf8 = yes\n[name]\n`,
+    `[req]\nprompt = no\ndistinguished_name = name\nstring_mask = ${request.strings ?? 'utf8only'}\n[name]\n`,
   );
   const certificate = folder.path(`${name}.pem`);
-  const key = folder.path(`${name}.key`);
+  const key = request.key ?? folder.path(`${name}.key`);
   openssl([
-    ...['req', '-x509', '-utf8', '-config', configuration, '-nodes', '-out', certificate, '-keyout', key],
-    ...['-newkey', ...(request.key ?? ['rsa:1024'])],
+    ...['req', '-x509', '-utf8', '-config', configuration, '-out', certificate],
+    ...(request.key === undefined ? ['-nodes', '-keyout', key, '-newkey', ...(request.newKey ?? ['rsa:1024'])] : []),
+    ...(request.key === undefined ? [] : ['-key', key]),
     ...['-subj', request.subject, '-days', String(request.days ?? 3650)],
     ...(request.serial === undefined ? [] : ['-set_serial', request.serial]),
   ]);
@@ -90,27 +93,33 @@ export interface PrintedCertificate {
   /** `type=value` in the certificate's order. */
   readonly subject: readonly string[];
   readonly issuer: readonly string[];
+  /** Upper-case hex; openssl's own words for keys that are not RSA. */
+  readonly modulus: string;
   readonly signature: Buffer;
 }
 
 /** Reads a certificate (PEM or DER) with openssl. */
 export function printCertificate(file: string): PrintedCertificate {
-  const print = (...options: string[]): string =>
-    openssl(['x509', '-in', file, '-noout', '-nameopt', 'sep_multiline,sname,utf8', ...options]).toString();
-  const name = (option: string): string[] =>
-    print(option)
+  const printed = openssl([
+    ...['x509', '-in', file, '-noout', '-serial', '-startdate', '-enddate', '-subject', '-issuer', '-modulus'],
+    ...['-nameopt', 'sep_multiline,sname,utf8', '-text'],
+    ...['-certopt', 'no_header,no_version,no_serial,no_validity,no_subject,no_issuer,no_pubkey,no_extensions'],
+  ]).toString();
+  const value = (name: string): string => new RegExp(`^${name}=(.*)$`, 'm').exec(printed)?.[1] ?? '';
+  const name = (title: string): string[] => {
+    const lines = new RegExp(`^${title}=\\n((?: {4}.*\\n)+)`, 'm').exec(printed)?.[1] ?? '';
+    return lines
       .split('\n')
-      .slice(1, -1)
+      .slice(0, -1)
       .flatMap((line) => line.slice(4).split(' + '));
-  const value = (option: string): string => print(option).trim().replace(/^\w+=/, '');
-  const text = print('-text', '-certopt', 'no_header,no_version,no_serial,no_validity,no_subject,no_issuer,no_pubkey');
-  const signature = text.slice(text.lastIndexOf('Signature Value:') + 'Signature Value:'.length);
+  };
   return {
-    serial: value('-serial'),
-    notBefore: new Date(value('-startdate')),
-    notAfter: new Date(value('-enddate')),
-    subject: name('-subject'),
-    issuer: name('-issuer'),
-    signature: Buffer.from(signature.replaceAll(/[^0-9a-f]/g, ''), 'hex'),
+    serial: value('serial'),
+    notBefore: new Date(value('notBefore')),
+    notAfter: new Date(value('notAfter')),
+    subject: name('subject'),
+    issuer: name('issuer'),
+    modulus: value('Modulus'),
+    signature: Buffer.from(printed.slice(printed.lastIndexOf('Value:') + 6).replaceAll(/[^0-9a-f]/g, ''), 'hex'),
   };
 }
