@@ -18,7 +18,11 @@ const checks = [
 let failed = 0;
 for (const [name, command, ...words] of checks) {
   const started = Date.now();
-  const result = spawnSync(`${root}node_modules/.bin/${command}`, words, { cwd: root, encoding: 'utf8', maxBuffer: 1e8 });
+  const result = spawnSync(`${root}node_modules/.bin/${command}`, words, {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 1e8,
+  });
   const good = result.status === 0;
   console.log(`${good ? 'ok  ' : 'FAIL'} ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)`);
   if (!good) {

@@ -50,7 +50,8 @@ function filesBelow(folder: string): string[] {
 /** Every specifier a file imports, exports from, or imports when it is needed. */
 function specifiersOf(path: string): string[] {
   const text = readFileSync(path, 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, '');
-  const pattern = /(?:^|[;}\s])(?:import|export)\s[^'";]*?from\s*'([^']+)'|import\s*\(\s*'([^']+)'\s*\)|^import\s*'([^']+)'/gm;
+  const pattern =
+    /(?:^|[;}\s])(?:import|export)\s[^'";]*?from\s*'([^']+)'|import\s*\(\s*'([^']+)'\s*\)|^import\s*'([^']+)'/gm;
   return [...text.matchAll(pattern)].map((match) => match[1] ?? match[2] ?? match[3] ?? '');
 }
 
@@ -69,7 +70,15 @@ test('the top level has only what the design names', () => {
   const given = ['package.json', 'tsconfig.json', 'src', 'native-notes', 'test', 'softhsm', 'examples', 'bench'];
   const documents = ['README.md', 'LICENSE', 'CHANGELOG.md', 'SECURITY.md'];
   // The lock file is what makes `npm ci` possible. The rest is made, and git does not keep it.
-  const allowed = new Set([...given, ...documents, 'package-lock.json', 'dist', 'node_modules', 'quickstart-out', 'coverage']);
+  const allowed = new Set([
+    ...given,
+    ...documents,
+    'package-lock.json',
+    'dist',
+    'node_modules',
+    'quickstart-out',
+    'coverage',
+  ]);
   const entries = readdirSync(root).filter((name) => !name.startsWith('.'));
   expect(entries.filter((name) => !allowed.has(name))).toEqual([]);
 });
@@ -119,7 +128,9 @@ test('PKCS#11 is loaded by the token host only', () => {
 });
 
 test('only the command writes to the console or reads standard input', () => {
-  const talkers = sourceFiles.filter((path) => roomOf(path) !== 'cli' && /console\.|process\.std(in|out|err)/.test(readFileSync(path, 'utf8')));
+  const talkers = sourceFiles.filter(
+    (path) => roomOf(path) !== 'cli' && /console\.|process\.std(in|out|err)/.test(readFileSync(path, 'utf8')),
+  );
   expect(talkers.map((path) => relative(root, path))).toEqual([]);
 });
 

@@ -88,6 +88,7 @@ export async function runCommand(words: readonly string[]): Promise<number> {
 }
 
 /** Declares one command with the options that every command has. */
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- commander knows options by their declaration only
 export function declareCommand<Options extends OutputOptions>(
   group: Command,
   usage: string,

@@ -42,7 +42,7 @@ export function tokenChoice(options: TokenOptions, environment: NodeJS.ProcessEn
 
 /** Whether a choice names a token, not only a module. */
 export function namesToken({ uri, tokenLabel, tokenSerial }: TokenChoice): boolean {
-  const { modulePath: _module, moduleName: _name, pinSource: _pin, ...words } = uri ?? {};
+  const { modulePath, moduleName, pinSource, ...words } = uri ?? {};
   return tokenLabel !== undefined || tokenSerial !== undefined || Object.keys(words).length > 0;
 }
 

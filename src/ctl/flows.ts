@@ -109,7 +109,6 @@ export async function updateCtl(
 /**
  * Adds a token to a token list, behind all other records.
  *
- * @param release of the cluster, when it is known.
  * @throws RefusalError `A2`, `A9`, `A14`, `already-present`, `wrong-mode`, `too-large`; ProofError `unsupported-key`;
  *   what the signer throws.
  */
@@ -242,7 +241,6 @@ export async function toNonSecure(present: TrustList, signer: Signer, options: C
 /**
  * Signs a list again as it is, by any signer that is in it.
  *
- * @param release of the cluster, when it is known.
  * @throws RefusalError `A2`, `A9`, `A14`, `wrong-mode`, `too-large`; what the signer throws.
  */
 export async function signCtl(

@@ -1,5 +1,4 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { DeviceError } from '../errors.js';
 import { deviceError } from './device-failure.js';
@@ -297,7 +296,8 @@ class ForkedHost implements TokenHost {
   /** A host with nothing to do must not keep a program from ending that forgot to close it. */
   #keepAlive(wanted: boolean): void {
     const child = this.#child;
-    const stderr = child.stderr as Socket | null;
+    // The pipe is a socket, which can be let go like the others.
+    const stderr = child.stderr as { ref(): unknown; unref(): unknown } | null;
     for (const one of [child, child.channel, stderr]) {
       if (wanted) one?.ref();
       else one?.unref();

@@ -19,7 +19,7 @@ export interface TrustListRecord {
   readonly offset: number;
   /** Bytes of the whole record, RECORDLENGTH included. */
   readonly length: number;
-  /** FUNCTION, see {@link recordFunction}. */
+  /** FUNCTION, numbered as `recordFunction` names them. */
   readonly function: number;
   readonly dnsName: string | undefined;
   readonly subjectName: string | undefined;

@@ -1,6 +1,19 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, utimesSync, watch, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  watch,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -88,7 +101,11 @@ describe('writeOutput', () => {
       writeFileSync(join(folder, name), 'x');
     }
     await writeOutput({ path: join(folder, 'CTLFile.tlv'), bytes: newBytes });
-    expect(readdirSync(folder).sort()).toEqual(['.CTLFile.tlv.notes.part', `.other.tlv.${gone}-00112233.part`, 'CTLFile.tlv']);
+    expect(readdirSync(folder).sort()).toEqual([
+      '.CTLFile.tlv.notes.part',
+      `.other.tlv.${gone}-00112233.part`,
+      'CTLFile.tlv',
+    ]);
   });
 });
 
@@ -107,7 +124,9 @@ describe('a write that fails in the middle', () => {
       console.log(JSON.stringify({ code: failure.code, message: failure.message, whole, files: readdirSync(process.argv[1]) }));
     `;
     const mount = 'mount -t tmpfs -o size=80k tmpfs "$1" && exec "$2" --input-type=module -e "$3" "$1"';
-    const answer = execFileSync('unshare', ['-m', 'sh', '-c', mount, 'sh', folder, process.execPath, script], { encoding: 'utf8' });
+    const answer = execFileSync('unshare', ['-m', 'sh', '-c', mount, 'sh', folder, process.execPath, script], {
+      encoding: 'utf8',
+    });
     const result = JSON.parse(answer) as { code: string; message: string; whole: boolean; files: string[] };
     expect(result).toMatchObject({ code: 'file-unwritable', whole: true, files: ['CTLFile.tlv'] });
     expect(result.message).toContain('the disk is full');
