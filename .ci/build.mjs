@@ -1,6 +1,7 @@
-// Compiles src/ to dist/ and softhsm/src to softhsm/dist, unless both are newer than every source.
+// Compiles src/ to dist/ and softhsm/src to softhsm/dist, and joins the command to few files in dist/command/, unless
+// all of them are newer than every source.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -38,13 +39,53 @@ function compile(project, what) {
   }
 }
 
+/**
+ * Joins the command and its token host to few files of CommonJS. Node takes longer to find, read and link sixty small
+ * ES modules than to run `ctl show`, and people wait for it.
+ */
+async function joinCommand() {
+  const { rolldown } = await import('rolldown');
+  const packages = ['graphene-pk11', 'pkcs11js', 'node-forge', 'yaml', 'zod', '@clack/prompts'];
+  const bundle = await rolldown({
+    input: { main: `${root}src/cli/main.ts`, 'host-process': `${root}src/token/host-process.ts` },
+    platform: 'node',
+    external: (id, importer) => (id.startsWith('node:') && !isUnused(id, importer)) || packages.includes(id),
+    plugins: [
+      {
+        name: 'unused-parts-of-node',
+        resolveId: { order: 'pre', handler: (id, importer) => (isUnused(id, importer) ? '\0unused' : undefined) },
+        load: (id) => (id === '\0unused' ? 'export {}' : undefined),
+      },
+    ],
+  });
+  await bundle.write({
+    dir: `${root}dist/command`,
+    format: 'cjs',
+    entryFileNames: '[name].js',
+    chunkFileNames: '[name]-[hash].js',
+    minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
+  });
+  writeFileSync(`${root}dist/command/package.json`, '{ "type": "commonjs" }\n');
+}
+
+/**
+ * Commander loads child_process for subcommands in programs of their own. There are none here, and it is slow to load.
+ *
+ * @param {string} id
+ * @param {string | undefined} importer
+ */
+function isUnused(id, importer) {
+  return id === 'node:child_process' && importer !== undefined && importer.includes('/commander/');
+}
+
 if (stale(['src', 'softhsm/src'], `${root}softhsm/dist/index.js`)) {
   console.error('set-up: building dist/ and softhsm/dist/');
   rmSync(`${root}dist`, { recursive: true, force: true });
   rmSync(`${root}softhsm/dist`, { recursive: true, force: true });
   compile('tsconfig.build.json', 'src/');
+  await joinCommand();
   compile('tsconfig.softhsm.json', 'softhsm/src/');
-  for (const program of ['dist/cli/main.js', 'softhsm/dist/main.js']) {
+  for (const program of ['dist/command/main.js', 'softhsm/dist/main.js']) {
     if (existsSync(root + program)) chmodSync(root + program, 0o755);
   }
 }

@@ -9,7 +9,7 @@ import { createSastToken, createSoftHsm, createStandInAuthority } from 'softhsm-
 export const name = 'Whole processes (median of interleaved runs)';
 
 const rounds = 25;
-const command = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
+const command = fileURLToPath(new URL('../dist/command/main.js', import.meta.url));
 
 /** Milliseconds that one run of node took. */
 function timeOf(/** @type {string[]} */ words, /** @type {NodeJS.ProcessEnv} */ env) {

@@ -1,18 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
-import {
-  access,
-  copyFile,
-  link,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  realpath,
-  rename,
-  stat,
-  unlink,
-} from 'node:fs/promises';
+// `promises` of node:fs is loaded when it is first used, and commands that only read never do.
+import { constants, promises, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { formatHex } from '../bytes/index.js';
 import { InputError } from '../errors.js';
@@ -28,12 +16,12 @@ const largestInput = 16 * 1024 * 1024;
 export async function readInput(path: string, what: string): Promise<Uint8Array> {
   if (path === '-') return readStandardInput(what);
   try {
-    const information = await stat(path);
+    const information = statSync(path);
     if (information.isDirectory()) {
       throw new InputError('file-unreadable', `${what} ${path} is a folder`, { hint: 'give a file' });
     }
     refuseLarge(information.size, path, what);
-    return new Uint8Array(await readFile(path));
+    return new Uint8Array(readFileSync(path));
   } catch (error) {
     if (error instanceof InputError) throw error;
     throw explainRead(error, path, what);
@@ -112,11 +100,11 @@ export async function writeOutput(request: WriteRequest): Promise<WrittenFile> {
       await writeSynced(beside, request.bytes, previous.mode);
     }
     const backup = previous === undefined ? undefined : await keepBackup(path, previous.bytes, previous.changed);
-    await rename(beside, path);
+    await promises.rename(beside, path);
     await syncFolder(folder);
     return { path: request.path, ...(backup === undefined ? {} : { backup }) };
   } catch (error) {
-    await unlink(beside).catch(() => undefined);
+    await promises.unlink(beside).catch(() => undefined);
     throw explainWrite(error, request.path);
   } finally {
     unfinished.delete(beside);
@@ -125,11 +113,12 @@ export async function writeOutput(request: WriteRequest): Promise<WrittenFile> {
 
 /** The file that is really written, links followed; refused when it is an input that is not being updated. */
 async function resolveOutput(request: WriteRequest): Promise<string> {
-  const target = await realpath(request.path).catch(() => resolve(request.path));
-  const updated = request.updates === undefined ? undefined : await realpath(request.updates).catch(() => undefined);
+  const target = await promises.realpath(request.path).catch(() => resolve(request.path));
+  const updated =
+    request.updates === undefined ? undefined : await promises.realpath(request.updates).catch(() => undefined);
   if (target === updated) return target;
   for (const input of request.inputs ?? []) {
-    if (target === (await realpath(input).catch(() => resolve(input)))) {
+    if (target === (await promises.realpath(input).catch(() => resolve(input)))) {
       throw new InputError('file-exists', `the output ${request.path} is also an input (${input})`, {
         hint: 'give another --out; nothing was written',
       });
@@ -146,11 +135,11 @@ interface PreviousFile {
 
 async function readPrevious(path: string): Promise<PreviousFile | undefined> {
   try {
-    const information = await stat(path);
+    const information = await promises.stat(path);
     if (!information.isFile())
       throw new InputError('file-unwritable', `${path} is no file`, { hint: 'give another --out' });
-    await access(path, constants.W_OK);
-    return { bytes: await readFile(path), changed: information.mtime, mode: information.mode & 0o777 };
+    await promises.access(path, constants.W_OK);
+    return { bytes: await promises.readFile(path), changed: information.mtime, mode: information.mode & 0o777 };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
@@ -158,7 +147,7 @@ async function readPrevious(path: string): Promise<PreviousFile | undefined> {
 }
 
 async function writeSynced(path: string, bytes: Uint8Array, mode: number): Promise<void> {
-  const file = await open(path, 'wx', mode);
+  const file = await promises.open(path, 'wx', mode);
   try {
     await file.writeFile(bytes);
     await file.chmod(mode);
@@ -171,7 +160,7 @@ async function writeSynced(path: string, bytes: Uint8Array, mode: number): Promi
 /** Keeps the previous file under its time and SHA-1: by a second name for it where the disk can, else as a copy. */
 async function keepBackup(path: string, bytes: Uint8Array, changed: Date): Promise<string> {
   const folder = join(dirname(path), 'backups');
-  await mkdir(folder, { recursive: true });
+  await promises.mkdir(folder, { recursive: true });
   const time = changed
     .toISOString()
     .replaceAll(':', '-')
@@ -179,7 +168,7 @@ async function keepBackup(path: string, bytes: Uint8Array, changed: Date): Promi
   const sha1 = formatHex(createHash('sha1').update(bytes).digest());
   const backup = join(folder, `${basename(path)}.${time}.${sha1}`);
   try {
-    await link(path, backup);
+    await promises.link(path, backup);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return backup;
     await copyWhole(path, backup);
@@ -192,12 +181,12 @@ async function copyWhole(path: string, backup: string): Promise<void> {
   const beside = `${backup}.${String(process.pid)}.part`;
   unfinished.add(beside);
   try {
-    await copyFile(path, beside);
-    const file = await open(beside, 'r+');
+    await promises.copyFile(path, beside);
+    const file = await promises.open(beside, 'r+');
     await file.sync().finally(() => file.close());
-    await rename(beside, backup);
+    await promises.rename(beside, backup);
   } catch (error) {
-    await unlink(beside).catch(() => undefined);
+    await promises.unlink(beside).catch(() => undefined);
     throw error;
   } finally {
     unfinished.delete(beside);
@@ -206,7 +195,7 @@ async function copyWhole(path: string, backup: string): Promise<void> {
 
 async function syncFolder(folder: string): Promise<void> {
   // Windows cannot open folders: there the rename is as safe as the system makes it.
-  const handle = await open(folder, 'r').catch(() => undefined);
+  const handle = await promises.open(folder, 'r').catch(() => undefined);
   await handle?.sync().catch(() => undefined);
   await handle?.close();
 }
@@ -214,11 +203,11 @@ async function syncFolder(folder: string): Promise<void> {
 /** Removes what an earlier run left when it was killed between writing and renaming. */
 async function removeAbandoned(path: string): Promise<void> {
   const start = `.${basename(path)}.`;
-  const names = await readdir(dirname(path)).catch(() => []);
+  const names = await promises.readdir(dirname(path)).catch(() => []);
   for (const name of names) {
     const writer = /^(\d+)-[0-9a-f]{8}\.part$/.exec(name.startsWith(start) ? name.slice(start.length) : '')?.[1];
     if (writer !== undefined && !isRunning(Number(writer)))
-      await unlink(join(dirname(path), name)).catch(() => undefined);
+      await promises.unlink(join(dirname(path), name)).catch(() => undefined);
   }
 }
 

@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { statSync } from 'node:fs';
 import type { Command } from 'commander';
 import { InputError } from '../../errors.js';
 import {
@@ -64,7 +64,7 @@ async function show(path: string, kind: Kind, values: boolean, output: Output): 
     throw error;
   }
   const reading = readTrustList(bytes);
-  const modified = path === '-' ? undefined : (await stat(path)).mtime.toISOString();
+  const modified = path === '-' ? undefined : statSync(path).mtime.toISOString();
   const text = formatTrustList(reading, { kind, values, ...(modified === undefined ? {} : { modified }) });
   if (reading.list === undefined) {
     const faults = reading.faults.map(({ code, offset, element, message }) => ({ code, offset, element, message }));
