@@ -40,14 +40,17 @@ function compile(project, what) {
 }
 
 /**
- * Joins the command and its token host to few files of CommonJS. Node takes longer to find, read and link sixty small
- * ES modules than to run `ctl show`, and people wait for it.
+ * Joins a program to few files of CommonJS. Node takes longer to find, read and link sixty small ES modules than to run
+ * `ctl show`, and people wait for it.
+ *
+ * @param {string} name
+ * @param {string} source
  */
-async function joinCommand() {
+async function joinProgram(name, source) {
   const { rolldown } = await import('rolldown');
   const packages = ['graphene-pk11', 'pkcs11js', 'node-forge', 'yaml', 'zod', '@clack/prompts'];
   const bundle = await rolldown({
-    input: { main: `${root}src/cli/main.ts`, 'host-process': `${root}src/token/host-process.ts` },
+    input: { [name]: root + source },
     platform: 'node',
     external: (id, importer) => (id.startsWith('node:') && !isUnused(id, importer)) || packages.includes(id),
     plugins: [
@@ -62,10 +65,9 @@ async function joinCommand() {
     dir: `${root}dist/command`,
     format: 'cjs',
     entryFileNames: '[name].js',
-    chunkFileNames: '[name]-[hash].js',
+    chunkFileNames: `${name}-[name]-[hash].js`,
     minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
   });
-  writeFileSync(`${root}dist/command/package.json`, '{ "type": "commonjs" }\n');
 }
 
 /**
@@ -83,7 +85,10 @@ if (stale(['src', 'softhsm/src'], `${root}softhsm/dist/index.js`)) {
   rmSync(`${root}dist`, { recursive: true, force: true });
   rmSync(`${root}softhsm/dist`, { recursive: true, force: true });
   compile('tsconfig.build.json', 'src/');
-  await joinCommand();
+  await joinProgram('main', 'src/cli/main.ts');
+  // Apart from the command: what the two would share would be loaded, and run, by both.
+  await joinProgram('host-process', 'src/token/host-process.ts');
+  writeFileSync(`${root}dist/command/package.json`, '{ "type": "commonjs" }\n');
   compile('tsconfig.softhsm.json', 'softhsm/src/');
   for (const program of ['dist/command/main.js', 'softhsm/dist/main.js']) {
     if (existsSync(root + program)) chmodSync(root + program, 0o755);

@@ -41,7 +41,8 @@ export async function run() {
     timeOf([command, 'ctl', 'create', '--mode', 'token', '--out', list, ...cluster, ...token], env);
 
     const show = [command, 'ctl', 'show', list];
-    const sign = [command, 'ctl', 'sign', list, '--out', join(folder, 'signed.tlv'), ...token];
+    const signed = join(folder, 'signed.tlv');
+    const sign = [command, 'ctl', 'sign', list, '--out', signed, ...token];
     const empty = ['-e', '0'];
     /** @type {Record<'empty' | 'show' | 'sign', number[]>} */
     const times = { empty: [], show: [], sign: [] };
@@ -49,7 +50,7 @@ export async function run() {
       times.empty.push(timeOf(empty, env));
       times.show.push(timeOf(show, env));
       times.sign.push(timeOf(sign, env));
-      rmSync(join(folder, 'backups'), { recursive: true, force: true });
+      rmSync(signed);
     }
     const base = median(times.empty);
     const row = (/** @type {string} */ what, /** @type {number} */ ours, /** @type {string} */ limit) => ({
