@@ -59,7 +59,16 @@ etokenBridge(['ctl', 'to-tokenless', '2-token-resigned.tlv', '--cluster', cluste
 prove('3-tokenless', 'cluster/certificates/cucm-pub/CallManager.pem');
 
 step('Back to tokens: refused (exit code 4) while phones cannot know them, done once they are in Phone-SAST-trust');
-const back = ['ctl', 'to-token', '3-tokenless.tlv', '--cluster', clusterFile, '--out', '4-token-again.tlv', ...useFirst];
+const back = [
+  'ctl',
+  'to-token',
+  '3-tokenless.tlv',
+  '--cluster',
+  clusterFile,
+  '--out',
+  '4-token-again.tlv',
+  ...useFirst,
+];
 etokenBridge(back, { exit: 4 });
 nameTokensInClusterFile();
 etokenBridge(back);
@@ -137,7 +146,11 @@ async function makeTokens() {
  */
 function etokenBridge(words, { exit = 0, show = (text) => text } = {}) {
   console.log(`$ etoken-bridge ${words.map(quoted).join(' ')}`);
-  const result = spawnSync(process.execPath, [command, ...words], { cwd: folder, encoding: 'utf8', env: environment() });
+  const result = spawnSync(process.execPath, [command, ...words], {
+    cwd: folder,
+    encoding: 'utf8',
+    env: environment(),
+  });
   process.stdout.write(indented(show(result.stdout) + result.stderr));
   if (result.status !== exit) fail(`exit code ${exit} was expected, and it is ${result.status ?? result.signal}`);
 }
