@@ -14,7 +14,6 @@ import {
   hostOf,
   isServerFunction,
   isServerRecord,
-  isTokenRecord,
   presentSpelling,
   spellingOf,
   type CtlMode,
@@ -156,12 +155,12 @@ function emptiedWhere(emptied: boolean | undefined, draft: RecordDraft): RecordD
 }
 
 /**
- * Whether a function-0 record of a tokenless list is the cluster's own, which its cluster file speaks for: it stands
+ * Whether a function-0 record that is no token's is the cluster's own, which its cluster file speaks for: it stands
  * for a node, or bears the name of a server of the list (a node that is gone). Any other is a signer of someone else,
  * e.g. of the cluster that the phones move to (phone-rules.md, A10), and stays.
  */
 export function isOwnSigner(record: TrustListRecord, list: TrustList, cluster: Cluster): boolean {
-  if (record.function !== recordFunction.sast || isTokenRecord(record, list)) return false;
+  if (record.function !== recordFunction.sast) return false;
   const host = hostOf(record).toLowerCase();
   if (host === '' || cluster.nodes.some((node) => namesNode(record, node) || standsFor(record, node))) return true;
   return list.records.some((other) => isServerRecord(other) && hostOf(other).toLowerCase() === host);

@@ -36,8 +36,8 @@ const emptiedFunctions: readonly number[] = [recordFunction.ccm, recordFunction.
 
 /**
  * A record in the layout of a mode (trust-list-format.md, Layouts): the CTL client's tags 2 3 4 5 6 7 9 10 with the
- * node's address as DNSNAME, or those of `utils ctl`, 2 3 4 5 6 7 8 9 10 with its host name. A token is always written
- * as the CTL client does: an empty DNSNAME, address 0.0.0.0.
+ * node's address as DNSNAME, or those of `utils ctl`, 2 3 4 5 6 7 8 9 10 with its host name. A token, which
+ * is in token lists only, has an empty DNSNAME and the address 0.0.0.0.
  *
  * @param present how the list that is changed spells the certificate; fresh names and serial when it is new to it.
  */
@@ -48,8 +48,8 @@ export function layOut(
 ): RecordDraft {
   const spelling = present ?? (node === undefined ? tokenSpelling(certificate) : clusterSpelling(certificate));
   const host = mode === 'token' ? node?.address : node?.name;
-  const withSignature = mode === 'tokenless' && node !== undefined;
-  const signature: ElementDraft[] = withSignature ? [{ tag: recordTag.signature, value: certificate.signature }] : [];
+  const signature: ElementDraft[] =
+    mode === 'tokenless' ? [{ tag: recordTag.signature, value: certificate.signature }] : [];
   return [
     { tag: recordTag.dnsName, value: encodeText(host ?? '') },
     { tag: recordTag.subjectName, value: spelling.subjectName },

@@ -41,15 +41,16 @@ const tokenSubject = /(?:^|[;,]\s*)cn="?SAST-/i;
 const recoverySubject = /(?:^|[;,]\s*)cn="?ITLRECOVERY/i;
 
 /**
- * Whether a record is a token's: function 0, and a subject that calls itself a SAST or an empty DNSNAME, as the CTL
- * client writes tokens. A cluster's own function-0 records carry the node's name. Other writers leave every DNSNAME
- * out: there, what also serves as CallManager and what calls itself ITLRecovery is the cluster's.
+ * Whether a record is a token's: function 0, and a subject that calls itself a SAST or, as the CTL client writes tokens,
+ * neither a DNSNAME nor an address. A cluster's own function-0 records have the node's. Other writers leave both out
+ * everywhere: there, what also serves as CallManager and what calls itself ITLRecovery is the cluster's.
  */
 export function isTokenRecord(record: TrustListRecord, list: TrustList): boolean {
   if (record.function !== recordFunction.sast || record.serialNumber === undefined) return false;
   const subject = record.subjectName ?? '';
   if (tokenSubject.test(subject)) return true;
-  return hostOf(record) === '' && !recoverySubject.test(subject) && !servesAsServer(record, list);
+  const isNowhere = hostOf(record) === '' && (record.ipAddress ?? []).every((byte) => byte === 0);
+  return isNowhere && !recoverySubject.test(subject) && !servesAsServer(record, list);
 }
 
 function servesAsServer({ certificate }: TrustListRecord, list: TrustList): boolean {

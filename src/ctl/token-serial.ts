@@ -1,7 +1,6 @@
 import { equalBytes, formatHex, parseHex } from '../bytes/index.js';
-import { FormatError, RefusalError } from '../errors.js';
+import { RefusalError } from '../errors.js';
 import type { TrustListRecord } from '../trust-list/index.js';
-import { decodeCertificate } from '../x509/index.js';
 import { describeRecord } from './checks.js';
 
 /**
@@ -37,17 +36,8 @@ function isSameToken(left: TrustListRecord, right: TrustListRecord): boolean {
 }
 
 /** The numbers that a person may mean by this token's serial: hex without leading zeros. */
-function readingsOf({ serialNumber, certificate }: TrustListRecord): readonly string[] {
-  const readings = serialNumber === undefined ? [] : [serialNumber, serialNumber.slice().reverse()];
-  if (certificate !== undefined) {
-    try {
-      readings.push(decodeCertificate(certificate).serialNumber);
-    } catch (error) {
-      // A list may hold bytes that are no certificate: its token then has the serial of its record only.
-      if (!(error instanceof FormatError)) throw error;
-    }
-  }
-  return readings.map(withoutZeros);
+function readingsOf({ serialNumber }: TrustListRecord): readonly string[] {
+  return serialNumber === undefined ? [] : [serialNumber, serialNumber.slice().reverse()].map(withoutZeros);
 }
 
 function parseSerial(text: string): string | undefined {
