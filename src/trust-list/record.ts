@@ -51,7 +51,7 @@ export interface RecordElements {
  * A list that phones load has some five hundred elements. Bytes that decode to many more are no list, and every
  * element takes far more memory than its three bytes in the file.
  */
-export const mostElements = 4096;
+const mostElements = 4096;
 
 /** What a record with a certificate needs all of; an emptied record has none of them. */
 const certificateTags = [recordTag.subjectName, recordTag.issuerName, recordTag.serialNumber, recordTag.publicKey];

@@ -1,4 +1,10 @@
-import { createPublicKey, generateKeyPair as generateKeyPairCallback, sign, type KeyObject } from 'node:crypto';
+import {
+  createHash,
+  createPublicKey,
+  generateKeyPair as generateKeyPairCallback,
+  sign,
+  type KeyObject,
+} from 'node:crypto';
 import { isIP } from 'node:net';
 import { promisify } from 'node:util';
 import type { asn1, pki as forgePki } from 'node-forge';
@@ -69,7 +75,7 @@ export async function issueCertificate(request: CertificateRequest, issuer: Issu
   certificate.validity.notAfter = request.notAfter;
   certificate.setSubject(toForgeName(request.subject));
   certificate.setIssuer(toForgeName(issuer.name));
-  certificate.setExtensions(extensionsOf(request));
+  certificate.setExtensions(extensionsOf(request, keyIdentifierOf(issuer.key, publicKey)));
   certificate.signatureOid = digest.oid;
   (certificate as unknown as { siginfo: { algorithmOid: string } }).siginfo.algorithmOid = digest.oid;
 
@@ -114,7 +120,17 @@ function positiveInteger(number: Uint8Array): Uint8Array {
   return (digits[0] ?? 0) < 0x80 ? digits : concatBytes(Uint8Array.of(0), digits);
 }
 
-function extensionsOf(request: CertificateRequest): object[] {
+/** The SHA-1 of the issuer's key (RFC 5280, 4.2.1.2); nothing for a self-signed certificate, which needs none. */
+function keyIdentifierOf(issuer: KeyObject, subject: KeyObject): string | undefined {
+  const publicKey = createPublicKey(issuer);
+  if (publicKey.equals(subject)) return undefined;
+  return createHash('sha1')
+    .update(publicKey.export({ format: 'der', type: 'pkcs1' }))
+    .digest()
+    .toString('latin1');
+}
+
+function extensionsOf(request: CertificateRequest, authorityKeyIdentifier: string | undefined): object[] {
   const isAuthority = request.authority === true;
   const extensions: object[] = [
     { name: 'basicConstraints', cA: isAuthority, critical: isAuthority },
@@ -123,6 +139,9 @@ function extensionsOf(request: CertificateRequest): object[] {
       : { name: 'keyUsage', digitalSignature: true, keyEncipherment: true, dataEncipherment: true },
     { name: 'subjectKeyIdentifier' },
   ];
+  if (authorityKeyIdentifier !== undefined) {
+    extensions.push({ name: 'authorityKeyIdentifier', keyIdentifier: authorityKeyIdentifier });
+  }
   if (request.alternativeNames !== undefined && request.alternativeNames.length > 0) {
     const altNames = request.alternativeNames.map((name) =>
       isIP(name) === 0 ? { type: 2, value: name } : { type: 7, ip: name },

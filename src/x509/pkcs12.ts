@@ -1,5 +1,6 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import type { pkcs12 } from 'node-forge';
+import type forgeModule from 'node-forge';
+import type { asn1, pkcs12 } from 'node-forge';
 import { equalBytes } from '../bytes/index.js';
 import { FormatError } from '../errors.js';
 import { decodeCertificate, type Certificate } from './certificate.js';
@@ -20,14 +21,7 @@ export interface Pkcs12 {
  */
 export async function decodePkcs12(bytes: Uint8Array, password: string): Promise<Pkcs12> {
   const forge = await loadForge();
-  const text = Buffer.from(bytes).toString('latin1');
-  let parsed: pkcs12.Pkcs12Pfx;
-  try {
-    const asn1 = forge.asn1.fromDer(text, { strict: true, parseAllBytes: true } as never);
-    parsed = forge.pkcs12.pkcs12FromAsn1(asn1, false, password);
-  } catch (error) {
-    throw explainFailure(error);
-  }
+  const parsed = openPkcs12(forge, bytes, password);
   const bags = parsed.safeContents.flatMap((content) => content.safeBags);
   const keys = bags.flatMap((bag) => (bag.key == null ? [] : [forge.pki.privateKeyToPem(bag.key)]));
   const certificates = bags
@@ -47,6 +41,32 @@ export async function decodePkcs12(bytes: Uint8Array, password: string): Promise
     throw new FormatError('bad-key', 'the PKCS#12 file holds no certificate for its private key', { offset: 0 });
   }
   return { key, certificate, others: certificates.filter((one) => one !== certificate) };
+}
+
+/**
+ * The old encryption and the MAC take a password as UTF-16, PBES2 takes it as UTF-8 (RFC 7292, appendix B; RFC 8018,
+ * 3), and node-forge passes on one and the same. Where that makes a difference, the second attempt gives it UTF-8, and
+ * leaves the MAC out: a password that decrypts the key and fits its certificate is the right one.
+ */
+function openPkcs12(forge: typeof forgeModule, bytes: Uint8Array, password: string): pkcs12.Pkcs12Pfx {
+  const parse = (): asn1.Asn1 => {
+    const text = Buffer.from(bytes).toString('latin1');
+    return forge.asn1.fromDer(text, { strict: true, parseAllBytes: true } as never);
+  };
+  try {
+    return forge.pkcs12.pkcs12FromAsn1(parse(), false, password);
+  } catch (error) {
+    const asUtf8 = Buffer.from(password).toString('latin1');
+    if (asUtf8 === password) throw explainFailure(error);
+    try {
+      const pfx = parse();
+      // PFX ::= SEQUENCE { version, authSafe, macData OPTIONAL }
+      if (Array.isArray(pfx.value)) pfx.value.length = Math.min(pfx.value.length, 2);
+      return forge.pkcs12.pkcs12FromAsn1(pfx, false, asUtf8);
+    } catch {
+      throw explainFailure(error);
+    }
+  }
 }
 
 /** Whether bytes look like PKCS#12 rather than a certificate or key: SEQUENCE { INTEGER 3, … } (RFC 7292, 4). */
