@@ -32,8 +32,8 @@ export function decodeElements(
   parent?: number,
 ): Element[] {
   const elements: Element[] = [];
-  // By tag: searching the elements so far would take long where there are thousands.
-  const seen = new Array<boolean | undefined>(32);
+  // One bit for each tag below 32, which all tags of today's tables are: an array would cost more than the reading.
+  let seen = 0;
   while (reader.remaining > 0) {
     const offset = reader.offset;
     const tag = reader.u8('tag');
@@ -45,8 +45,9 @@ export function decodeElements(
         elements.push({ tag, offset, value: noValue });
         continue;
       }
-      if (seen[tag] === true) reportDuplicate(definition, offset, report);
-      seen[tag] = true;
+      const known = tag < 32 ? (seen & (1 << tag)) !== 0 : elements.some((element) => element.tag === tag);
+      if (known) reportDuplicate(definition, offset, report);
+      if (tag < 32) seen |= 1 << tag;
     }
     const value = decodeValue(reader, offset, tag, table, report);
     if (value === undefined) break;

@@ -6,7 +6,7 @@ import {
   decodeElements,
   decodeText,
   elementName,
-  firstElements,
+  findElement,
   throwFault,
   type Element,
   type ReportFault,
@@ -112,8 +112,8 @@ function decodeRecordLength(input: Uint8Array, offset: number, report: ReportFau
 }
 
 function checkRecord(elements: readonly Element[], offset: number, report: ReportFault): void {
-  const byTag = firstElements(elements);
-  const has = (tag: number): boolean => byTag[tag] !== undefined;
+  const values = valuesByTag(elements);
+  const has = (tag: number): boolean => values[tag] !== undefined;
   const missing = (tag: number): void => {
     const element = elementName(tag, recordElements);
     report(new FormatError('missing-element', 'not in the record', { offset, element }));
@@ -126,12 +126,12 @@ function checkRecord(elements: readonly Element[], offset: number, report: Repor
   if (!hasCertificate && !certificateTags.some(has)) return;
   for (const tag of certificateTags) if (!has(tag)) missing(tag);
   if (!hasCertificate) missing(recordTag.certificate);
-  checkHash(byTag, report);
+  if (has(recordTag.certificateHash)) checkHash(elements, report);
 }
 
-function checkHash(byTag: readonly (Element | undefined)[], report: ReportFault): void {
-  const algorithm = byTag[recordTag.hashAlgorithm];
-  const hash = byTag[recordTag.certificateHash];
+function checkHash(elements: readonly Element[], report: ReportFault): void {
+  const algorithm = findElement(elements, recordTag.hashAlgorithm);
+  const hash = findElement(elements, recordTag.certificateHash);
   if (algorithm?.value.length !== 1 || hash === undefined) return;
   const name = digestCodes.get(algorithm.value[0] ?? 0);
   const wanted = name === 'sha1' ? 20 : name === 'sha256' ? 32 : 64;
@@ -144,28 +144,35 @@ function checkHash(byTag: readonly (Element | undefined)[], report: ReportFault)
   }
 }
 
+/** The first value of each tag that records are known to have, by tag. */
+function valuesByTag(elements: readonly Element[]): readonly (Uint8Array | undefined)[] {
+  const values = new Array<Uint8Array | undefined>(recordTag.hashAlgorithm + 1);
+  for (const { tag, value } of elements) if (tag < values.length) values[tag] ??= value;
+  return values;
+}
+
 /** Gives names to the elements of a record that was read without a fault. */
 export function describeRecord({ offset, length, elements }: RecordElements): TrustListRecord {
-  const byTag = firstElements(elements);
+  const values = valuesByTag(elements);
   const text = (tag: number): string | undefined => {
-    const value = byTag[tag]?.value;
+    const value = values[tag];
     return value === undefined ? undefined : decodeText(value);
   };
-  const hashCode = byTag[recordTag.hashAlgorithm]?.value;
+  const hashCode = values[recordTag.hashAlgorithm];
   return {
     offset,
     length,
-    function: decodeNumber(byTag[recordTag.function]?.value ?? new Uint8Array()),
+    function: decodeNumber(values[recordTag.function] ?? new Uint8Array()),
     dnsName: text(recordTag.dnsName),
     subjectName: text(recordTag.subjectName),
     issuerName: text(recordTag.issuerName),
-    serialNumber: byTag[recordTag.serialNumber]?.value,
-    publicKey: byTag[recordTag.publicKey]?.value,
-    signature: byTag[recordTag.signature]?.value,
-    certificate: byTag[recordTag.certificate]?.value,
-    certificateHash: byTag[recordTag.certificateHash]?.value,
+    serialNumber: values[recordTag.serialNumber],
+    publicKey: values[recordTag.publicKey],
+    signature: values[recordTag.signature],
+    certificate: values[recordTag.certificate],
+    certificateHash: values[recordTag.certificateHash],
     hashAlgorithm: hashCode === undefined ? undefined : digestCodes.get(hashCode[0] ?? 0),
-    ipAddress: byTag[recordTag.ipAddress]?.value,
+    ipAddress: values[recordTag.ipAddress],
     elements,
   };
 }
