@@ -1,4 +1,4 @@
-import { DeviceError, FormatError, InputError, ProofError, RefusalError } from '../errors.js';
+import { DeviceError, ProofError, RefusalError, type ProofErrorCode } from '../errors.js';
 
 /** The exit codes of cli.md, Conventions. */
 export const exitCode = {
@@ -10,16 +10,23 @@ export const exitCode = {
   interrupted: 130,
 } as const;
 
-/** The user broke off: at a prompt, or with Ctrl-C. */
+/** The user broke off at a prompt. */
 export class Interrupted extends Error {}
+
+const proofCodes: Readonly<Record<ProofErrorCode, number>> = {
+  'no-signing-record': exitCode.no,
+  'signature-mismatch': exitCode.no,
+  // A key that does not fit would make a list that phones reject (A9): refused, not answered.
+  'key-mismatch': exitCode.refused,
+  'unsupported-key': exitCode.usage,
+  'unsupported-digest': exitCode.usage,
+};
 
 /** Which exit code an error ends the command with. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof Interrupted) return exitCode.interrupted;
   if (error instanceof RefusalError) return exitCode.refused;
   if (error instanceof DeviceError) return exitCode.device;
-  // A key that does not fit would make a list that phones reject (A9): refused, not answered.
-  if (error instanceof ProofError) return error.code === 'key-mismatch' ? exitCode.refused : exitCode.no;
-  if (error instanceof FormatError || error instanceof InputError) return exitCode.usage;
+  if (error instanceof ProofError) return proofCodes[error.code];
   return exitCode.usage;
 }

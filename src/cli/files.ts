@@ -2,23 +2,27 @@ import { createHash, randomBytes } from 'node:crypto';
 // `promises` of node:fs is loaded when it is first used, and commands that only read never do.
 import { constants, promises, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { formatHex } from '../bytes/index.js';
+import { equalBytes, formatHex, printable } from '../bytes/index.js';
 import { InputError } from '../errors.js';
 
 /** The largest file a command reads whole: far above every list, certificate and cluster file. */
 const largestInput = 16 * 1024 * 1024;
 
+/** Standard input can be read once; a second reader would get an empty file. */
+let standardInputRead = false;
+
 /**
  * Reads an input file, or standard input for `-`.
  *
- * @throws InputError `file-missing`, `file-unreadable`
+ * @param what the file's kind, for messages, e.g. `trust list`.
+ * @throws InputError `file-missing`, `file-unreadable`, `usage` for a second `-`
  */
 export async function readInput(path: string, what: string): Promise<Uint8Array> {
   if (path === '-') return readStandardInput(what);
   try {
     const information = statSync(path);
     if (information.isDirectory()) {
-      throw new InputError('file-unreadable', `${what} ${path} is a folder`, { hint: 'give a file' });
+      throw new InputError('file-unreadable', `the ${what} ${printable(path)} is a folder`, { hint: 'give a file' });
     }
     refuseLarge(information.size, path, what);
     return new Uint8Array(readFileSync(path));
@@ -29,6 +33,12 @@ export async function readInput(path: string, what: string): Promise<Uint8Array>
 }
 
 async function readStandardInput(what: string): Promise<Uint8Array> {
+  if (standardInputRead) {
+    throw new InputError('usage', `the ${what} cannot come from standard input too`, {
+      hint: 'standard input (-) can be read once: give a file for the other',
+    });
+  }
+  standardInputRead = true;
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of process.stdin) {
@@ -41,26 +51,38 @@ async function readStandardInput(what: string): Promise<Uint8Array> {
 
 function refuseLarge(length: number, path: string, what: string): void {
   if (length <= largestInput) return;
-  throw new InputError('file-unreadable', `${what} ${path} is larger than 16 MiB`, { hint: 'is it the right file?' });
+  throw new InputError('file-unreadable', `the ${what} ${printable(path)} is larger than 16 MiB`, {
+    hint: 'check that it is the right file; no trust list is larger than 64 KiB',
+  });
 }
 
 function explainRead(error: unknown, path: string, what: string): InputError {
   const code = (error as NodeJS.ErrnoException).code;
   if (code === 'ENOENT' || code === 'ENOTDIR') {
-    return new InputError('file-missing', `there is no ${what} ${path}`, { hint: 'check the path', cause: error });
+    return new InputError('file-missing', `there is no ${what} ${printable(path)}`, {
+      hint: 'check the path',
+      cause: error,
+    });
   }
   const reason = code === 'EACCES' || code === 'EPERM' ? 'no permission to read it' : (code ?? 'reading failed');
-  return new InputError('file-unreadable', `${what} ${path} cannot be read: ${reason}`, { cause: error });
+  return new InputError('file-unreadable', `the ${what} ${printable(path)} cannot be read: ${reason}`, {
+    hint: 'check the file and its permissions',
+    cause: error,
+  });
 }
 
-/** What is written, and what it must not overwrite. */
-export interface WriteRequest {
+/** Where an output goes, and what it must not overwrite. */
+export interface OutputPlace {
   readonly path: string;
-  readonly bytes: Uint8Array;
   /** Files the command read. Overwriting one is refused, unless it is `updates`. */
   readonly inputs?: readonly string[];
   /** The input that this output is the new state of. */
   readonly updates?: string;
+}
+
+/** What is written, and where. */
+export interface WriteRequest extends OutputPlace {
+  readonly bytes: Uint8Array;
   /** Permissions of a new file; those of the old one are kept. */
   readonly mode?: number;
 }
@@ -81,8 +103,54 @@ export function unfinishedFiles(): readonly string[] {
 }
 
 /**
+ * Refuses an output that cannot be written, as far as that shows beforehand: a PIN is not tried, and nobody is asked
+ * for one, for a list that has no place to go.
+ *
+ * @throws InputError `usage` for `-`, `file-exists` for an output that is another input, `file-unwritable`
+ */
+export async function checkOutput(place: OutputPlace): Promise<void> {
+  if (place.path === '-') {
+    throw new InputError('usage', 'a list is not written to standard output', {
+      hint: 'give a file; --out ./- is a file of this name',
+    });
+  }
+  const path = await resolveOutput(place);
+  const beside = nameBeside(path);
+  unfinished.add(beside);
+  try {
+    await readPrevious(path);
+    // By trying: whether a folder takes a file depends on more than its permissions.
+    await promises.writeFile(beside, '', { flag: 'wx' });
+  } catch (error) {
+    throw explainWrite(error, place.path);
+  } finally {
+    await promises.unlink(beside).catch(() => undefined);
+    unfinished.delete(beside);
+  }
+}
+
+/**
+ * Makes a folder, and those above it; one that is there is used.
+ *
+ * @throws InputError `file-unwritable`
+ */
+export async function makeFolder(path: string, hint: string): Promise<void> {
+  try {
+    await promises.mkdir(path, { recursive: true });
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? '';
+    const reason = code === 'EEXIST' ? 'a file of this name is there' : (writeFailures[code] ?? code);
+    throw new InputError('file-unwritable', `the folder ${printable(path)} cannot be made: ${reason}`, {
+      cause: error,
+      hint,
+    });
+  }
+}
+
+/**
  * Writes a file so that at every moment the old or the new one is there whole: beside it, synced, renamed. The
- * previous file is kept in `backups/` with its time and SHA-1. After a failure nothing has changed.
+ * previous file is kept in `backups/` with its time and SHA-1. After a failure nothing has changed. A file that has
+ * these bytes already is left as it is.
  *
  * @throws InputError `file-exists` for an output that is another input, `file-unwritable`
  */
@@ -90,10 +158,11 @@ export async function writeOutput(request: WriteRequest): Promise<WrittenFile> {
   const path = await resolveOutput(request);
   const folder = dirname(path);
   await removeAbandoned(path);
-  const beside = join(folder, `.${basename(path)}.${String(process.pid)}-${randomBytes(4).toString('hex')}.part`);
+  const beside = nameBeside(path);
   unfinished.add(beside);
   try {
     const previous = await readPrevious(path);
+    if (previous !== undefined && equalBytes(previous.bytes, request.bytes)) return { path: request.path };
     if (previous === undefined) {
       await writeSynced(beside, request.bytes, request.mode ?? 0o644);
     } else {
@@ -111,18 +180,21 @@ export async function writeOutput(request: WriteRequest): Promise<WrittenFile> {
   }
 }
 
+function nameBeside(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${String(process.pid)}-${randomBytes(4).toString('hex')}.part`);
+}
+
 /** The file that is really written, links followed; refused when it is an input that is not being updated. */
-async function resolveOutput(request: WriteRequest): Promise<string> {
-  const target = await promises.realpath(request.path).catch(() => resolve(request.path));
-  const updated =
-    request.updates === undefined ? undefined : await promises.realpath(request.updates).catch(() => undefined);
-  if (target === updated) return target;
-  for (const input of request.inputs ?? []) {
-    if (target === (await promises.realpath(input).catch(() => resolve(input)))) {
-      throw new InputError('file-exists', `the output ${request.path} is also an input (${input})`, {
-        hint: 'give another --out; nothing was written',
-      });
-    }
+async function resolveOutput(place: OutputPlace): Promise<string> {
+  const real = (path: string): Promise<string> => promises.realpath(path).catch(() => resolve(path));
+  const target = await real(place.path);
+  if (place.updates !== undefined && target === (await real(place.updates))) return target;
+  for (const input of place.inputs ?? []) {
+    if (target !== (await real(input))) continue;
+    const which = input === place.path ? '' : ` (${printable(input)})`;
+    throw new InputError('file-exists', `the output ${printable(place.path)} is also an input${which}`, {
+      hint: 'give another --out; nothing was written',
+    });
   }
   return target;
 }
@@ -136,8 +208,9 @@ interface PreviousFile {
 async function readPrevious(path: string): Promise<PreviousFile | undefined> {
   try {
     const information = await promises.stat(path);
-    if (!information.isFile())
-      throw new InputError('file-unwritable', `${path} is no file`, { hint: 'give another --out' });
+    if (!information.isFile()) {
+      throw new InputError('file-unwritable', `${printable(path)} is no file`, { hint: 'give another --out' });
+    }
     await promises.access(path, constants.W_OK);
     return { bytes: await promises.readFile(path), changed: information.mtime, mode: information.mode & 0o777 };
   } catch (error) {
@@ -220,21 +293,24 @@ function isRunning(processId: number): boolean {
   }
 }
 
+const writeFailures: Readonly<Partial<Record<string, string>>> = {
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+  EACCES: 'no permission to write there',
+  EPERM: 'no permission to write there',
+  EROFS: 'the disk is read-only',
+  ENOENT: 'its folder does not exist',
+  ENOTDIR: 'its folder is no folder',
+};
+
 function explainWrite(error: unknown, path: string): Error {
   if (error instanceof InputError) return error;
-  const code = (error as NodeJS.ErrnoException).code;
-  const reasons: Readonly<Record<string, string>> = {
-    ENOSPC: 'the disk is full',
-    EDQUOT: 'the disk quota is used up',
-    EACCES: 'no permission to write there',
-    EPERM: 'no permission to write there',
-    EROFS: 'the disk is read-only',
-    ENOENT: 'its folder does not exist',
-    ENOTDIR: 'its folder is no folder',
-  };
-  const reason = reasons[code ?? ''] ?? code ?? 'writing failed';
-  return new InputError('file-unwritable', `${path} was not written: ${reason}; what was there before is unchanged`, {
-    cause: error,
-    hint: 'make room or give another --out',
-  });
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  const reason = writeFailures[code] ?? (code === '' ? 'writing failed' : code);
+  const full = code === 'ENOSPC' || code === 'EDQUOT';
+  return new InputError(
+    'file-unwritable',
+    `${printable(path)} was not written: ${reason}; what was there before is unchanged`,
+    { cause: error, hint: full ? 'make room, or give another --out' : 'give another --out' },
+  );
 }

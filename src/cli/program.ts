@@ -36,12 +36,15 @@ const groups: Readonly<Record<string, Group>> = {
 /** The names of all groups, for completion. */
 export const groupNames: readonly string[] = Object.keys(groups);
 
-/** A program with one group's commands, or with all of them. */
+/**
+ * A program with one group's commands, or with all of them. Without a command it prints its help on standard error and
+ * ends with exit code 2, as wrong usage: a script that forgot the command must not go on.
+ */
 export async function buildProgram(only?: string): Promise<Command> {
   const program = new Command('etoken-bridge')
     .description('Build, sign, check and migrate the trust lists of Cisco telephone clusters, with a token or without.')
     .version(version, '-V, --version')
-    .showHelpAfterError('(add --help for the options)')
+    .configureOutput({ outputError: (text, write) => write(explainUsage(text)) })
     .exitOverride()
     .configureHelp({ sortSubcommands: false })
     .addHelpText('after', exitCodesHelp);
@@ -56,12 +59,21 @@ export async function buildProgram(only?: string): Promise<Command> {
 const exitCodesHelp = `
 Exit codes:
   0  done
-  1  the answer is no (a file does not verify, lists differ)
+  1  the answer is no (a file does not verify, lists differ, a token holds no certificate)
   2  wrong usage or input file
   3  the token or its library failed
   4  refused because unsafe; --accept A4 lets exactly check A4 through
   130  interrupted
 `;
+
+/** Wrong usage as it is printed. A PIN that was given as an argument is not repeated. */
+function explainUsage(text: string): string {
+  if (!/unknown option '--pin(=|')/.test(text)) return `${text}hint: add --help for the commands and options\n`;
+  return [
+    'error: a PIN is not taken as an argument, because other users can see arguments\n',
+    'hint: give --pin-file FILE, ETOKEN_BRIDGE_PIN_FILE, ETOKEN_BRIDGE_PIN, or pin-source in the URI of --token\n',
+  ].join('');
+}
 
 function inheritSettings(parent: Command, command: Command): void {
   command.copyInheritedSettings(parent);
@@ -70,7 +82,8 @@ function inheritSettings(parent: Command, command: Command): void {
 
 /** Runs one command line. @returns its exit code. */
 export async function runCommand(words: readonly string[]): Promise<number> {
-  const debug = words.includes('--debug');
+  // The packages that paint prompts know only the variable.
+  if (words.includes('--no-color')) process.env['NO_COLOR'] = '1';
   try {
     const named = words.find((word) => !word.startsWith('-'));
     const program = await buildProgram(
@@ -81,10 +94,14 @@ export async function runCommand(words: readonly string[]): Promise<number> {
   } catch (error) {
     // Commander has printed what was wrong, or the help or version that was asked for.
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCode.done : exitCode.usage;
-    const output = new Output({ color: !words.includes('--no-color') });
-    output.error(error, debug);
-    return exitCodeOf(error);
+    return reportFailure(error, words);
   }
+}
+
+/** Says why a command line failed. @returns its exit code. */
+export function reportFailure(error: unknown, words: readonly string[]): number {
+  new Output({}).error(error, words.includes('--debug'));
+  return exitCodeOf(error);
 }
 
 /** Declares one command with the options that every command has. */

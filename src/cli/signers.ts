@@ -1,42 +1,73 @@
+import { equalBytes } from '../bytes/index.js';
 import { loadPrivateKey, type KeyReference } from '../cluster/index.js';
-import { DeviceError, InputError } from '../errors.js';
+import { DeviceError, FormatError, InputError } from '../errors.js';
 import { createSoftwareSigner, digestAlgorithms, type Signer } from '../signer/index.js';
-import type { SastCertificate, TokenSigner, TokenSignerOptions } from '../token/index.js';
-import { decodeCertificates, decodePkcs12, looksLikePkcs12, type Certificate } from '../x509/index.js';
+import {
+  listSastCertificates,
+  matchesToken,
+  nameToken,
+  openTokenSigner,
+  parseTokenUri,
+  type SastCertificate,
+  type TokenSigner,
+  type TokenSignerOptions,
+} from '../token/index.js';
+import { decodePkcs12, looksLikePkcs12, type Certificate, type Pkcs12 } from '../x509/index.js';
+import { notUsable, readCertificate } from './certificates.js';
 import type { BuildOptions } from './commands/ctl-options.js';
 import { readInput } from './files.js';
 import type { Output } from './output.js';
-import { namesToken, pinRequest, tokenChoice, type TokenChoice } from './token-choice.js';
+import { asksForPin, namesToken, pinRequest, tokenChoice, wantedToken, type TokenChoice } from './token-choice.js';
 
-/** Opens the signers of one command, and closes what it opened. */
-export class SignerSource {
-  readonly #options: BuildOptions;
-  readonly #output: Output;
-  readonly #opened: Promise<TokenSigner>[] = [];
-  #plugged: Promise<readonly SastCertificate[]> | undefined;
-
-  constructor(options: BuildOptions, output: Output) {
-    this.#options = options;
-    this.#output = output;
-  }
-
+/** Where a flow gets its signers from. */
+export interface Signers {
   /** The certificates of all tokens that are plugged in. No PIN is asked for. */
-  async pluggedCertificates(): Promise<readonly Certificate[]> {
-    return (await this.#listPlugged()).map(({ certificate }) => certificate);
-  }
-
+  pluggedCertificates(): Promise<readonly Certificate[]>;
   /**
    * A signer on a token: the one that the options name, else the one whose certificate fits.
    *
    * @param several what to do when more than one fits.
    * @throws DeviceError `no-token`, `several-tokens`, and the failures of the token; InputError `bad-uri`
    */
+  openToken(fits: (certificate: Certificate) => boolean, several?: 'first' | 'refuse'): Promise<Signer>;
+  /** The signer of a key in the cluster file. */
+  openKey(reference: KeyReference, certificate: Certificate): Promise<Signer>;
+}
+
+/** What a token is opened with, besides its PIN. */
+type Wanted = TokenChoice & Pick<TokenSignerOptions, 'id' | 'certificate'>;
+
+/** Opens the signers of one command, and closes what it opened. */
+export class SignerSource implements Signers {
+  readonly #options: BuildOptions;
+  readonly #output: Output;
+  readonly #opened: Promise<TokenSigner>[] = [];
+  #plugged: Promise<readonly SastCertificate[]> | undefined;
+  #beforePin: () => Promise<void> = () => Promise.resolve();
+
+  constructor(options: BuildOptions, output: Output) {
+    this.#options = options;
+    this.#output = output;
+  }
+
+  /**
+   * What is still to be looked at when a token is opened whose certificate is not known yet. When it fails, no PIN is
+   * read.
+   */
+  setBeforePin(look: () => Promise<void>): void {
+    this.#beforePin = look;
+  }
+
+  async pluggedCertificates(): Promise<readonly Certificate[]> {
+    return (await this.#listPlugged()).map(({ certificate }) => certificate);
+  }
+
   async openToken(
     fits: (certificate: Certificate) => boolean,
     several: 'first' | 'refuse' = 'refuse',
   ): Promise<Signer> {
     const choice = tokenChoice(this.#options);
-    if (namesToken(choice)) return this.#open(choice, choice);
+    if (namesToken(choice)) return this.#openNamed(choice);
     const plugged = await this.#listPlugged();
     const fitting = plugged.filter(({ certificate }) => fits(certificate));
     // A token that does not fit is given too when it is the only one: the flow then says by which check it is refused.
@@ -44,19 +75,17 @@ export class SignerSource {
     const [first, ...others] = candidates;
     if (first === undefined) return this.#open(choice, choice);
     if (others.length > 0 && several === 'refuse') throw severalTokens(candidates);
-    return this.#whenNeeded(first, choice);
+    return this.#whenNeeded(wantedOf(first), choice);
   }
 
-  /** The signer of a key in the cluster file. */
   async openKey(reference: KeyReference, certificate: Certificate): Promise<Signer> {
     if (reference.kind === 'file') {
       const password = await readPassword(this.#options.keyPasswordFile);
       return createSoftwareSigner(certificate, await loadPrivateKey(reference, certificate, password));
     }
-    const { parseTokenUri } = await import('../token/index.js');
     const uri = parseTokenUri(reference.uri);
     const choice = this.#options.module === undefined ? { uri } : { uri, modulePath: this.#options.module };
-    return this.#open({ ...choice, certificate }, choice);
+    return this.#whenNeeded({ ...choice, certificate }, choice);
   }
 
   /** Lets go of every token. */
@@ -64,14 +93,35 @@ export class SignerSource {
     await Promise.all(this.#opened.map(async (signer) => (await signer).close().catch(() => undefined)));
   }
 
-  async #open(
-    wanted: TokenChoice & Pick<TokenSignerOptions, 'id' | 'certificate'>,
-    choice: TokenChoice,
-  ): Promise<TokenSigner> {
-    const { openTokenSigner } = await import('../token/index.js');
+  /**
+   * Where the tokens are read anyway, or a person will type a PIN, the certificate is looked at first: what a flow
+   * refuses, it then refuses before the PIN. A script does not wait for a second look at the token.
+   */
+  async #openNamed(choice: TokenChoice): Promise<Signer> {
+    if (this.#options.certificate === undefined && (this.#plugged !== undefined || asksForPin(this.#options, choice))) {
+      const wanted = wantedToken(choice);
+      const meant = (await this.#listPlugged()).filter(
+        ({ token, id, label }) =>
+          matchesToken(token, wanted) &&
+          (wanted.id === undefined || equalBytes(wanted.id, id)) &&
+          (wanted.object === undefined || wanted.object === label),
+      );
+      const [only, another] = meant;
+      if (only !== undefined && another === undefined) return this.#whenNeeded(wantedOf(only), choice);
+    }
+    const { certificate: path } = this.#options;
+    const certificate = path === undefined ? undefined : await readCertificate(path);
+    return this.#open({ ...choice, ...(certificate === undefined ? {} : { certificate }) }, choice, this.#beforePin);
+  }
+
+  async #open(wanted: Wanted, choice: TokenChoice, beforePin?: () => Promise<void>): Promise<TokenSigner> {
+    const readPin = pinRequest(this.#options, choice, this.#output);
     const opening = openTokenSigner({
       ...wanted,
-      pin: pinRequest(this.#options, choice, this.#output),
+      pin: async (token) => {
+        await beforePin?.();
+        return readPin(token);
+      },
       useFinalPinTry: this.#options.useFinalPinTry === true,
     });
     const signer = await opening;
@@ -81,15 +131,9 @@ export class SignerSource {
   }
 
   /** A token whose certificate is known without its PIN: the PIN is asked for when a flow goes as far as signing. */
-  #whenNeeded({ token, certificate, id }: SastCertificate, choice: TokenChoice): Signer {
-    const wanted = {
-      modulePath: token.modulePath,
-      ...(token.serialNumber === '' ? { tokenLabel: token.label } : { tokenSerial: token.serialNumber }),
-      ...(id.length === 0 ? {} : { id }),
-      certificate,
-    };
+  #whenNeeded(wanted: Wanted & { readonly certificate: Certificate }, choice: TokenChoice): Signer {
     return {
-      certificate,
+      certificate: wanted.certificate,
       digests: digestAlgorithms,
       sign: async (request) => (await this.#open(wanted, choice)).sign(request),
     };
@@ -100,21 +144,26 @@ export class SignerSource {
     return this.#plugged;
   }
 
-  async #readPlugged(): Promise<readonly SastCertificate[]> {
-    const { listSastCertificates } = await import('../token/index.js');
+  #readPlugged(): Promise<readonly SastCertificate[]> {
     const { uri, modulePath = uri?.modulePath } = tokenChoice(this.#options);
     return listSastCertificates(modulePath === undefined ? {} : { modulePath });
   }
 }
 
+/** What opens the token that holds a certificate. */
+function wantedOf({ token, certificate, id }: SastCertificate): Wanted & { readonly certificate: Certificate } {
+  return {
+    modulePath: token.modulePath,
+    tokenLabel: token.label,
+    ...(token.serialNumber === '' ? {} : { tokenSerial: token.serialNumber }),
+    ...(id.length === 0 ? {} : { id }),
+    certificate,
+  };
+}
+
 function severalTokens(candidates: readonly SastCertificate[]): DeviceError {
-  const list = candidates.map(({ token }) => `  ${token.label}  ${token.serialNumber}  ${token.uri}`).join('\n');
-  return new DeviceError(
-    'several-tokens',
-    `${String(candidates.length)} tokens could sign:\n${list}`,
-    {},
-    { hint: 'give one of these URIs with --token' },
-  );
+  const lines = candidates.map(({ token }) => `  ${nameToken(token)}\n    ${token.uri}`);
+  return new DeviceError('several-tokens', `${String(candidates.length)} tokens could sign:\n${lines.join('\n')}`);
 }
 
 /** A signer from --key and --certificate. @param expected the certificate when the flow knows which it must be. */
@@ -124,7 +173,7 @@ export async function openSoftwareSigner(options: BuildOptions, expected: Certif
   const password = await readPassword(options.keyPasswordFile);
   const given = options.certificate === undefined ? undefined : await readCertificate(options.certificate);
   if (looksLikePkcs12(bytes)) {
-    const { key, certificate } = await decodePkcs12(bytes, password ?? '');
+    const { key, certificate } = await openPkcs12(bytes, path, password);
     return createSoftwareSigner(given ?? certificate, key);
   }
   const certificate = given ?? expected;
@@ -134,8 +183,12 @@ export async function openSoftwareSigner(options: BuildOptions, expected: Certif
   return createSoftwareSigner(certificate, await loadPrivateKey({ kind: 'file', path }, certificate, password));
 }
 
-async function readCertificate(path: string): Promise<Certificate | undefined> {
-  return decodeCertificates(await readInput(path, 'certificate'))[0];
+async function openPkcs12(bytes: Uint8Array, path: string, password: string | undefined): Promise<Pkcs12> {
+  try {
+    return await decodePkcs12(bytes, password ?? '');
+  } catch (error) {
+    throw error instanceof FormatError ? notUsable(path, 'key', error) : error;
+  }
 }
 
 /** The password of a key file: one newline at the end is not part of it. */

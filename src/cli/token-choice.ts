@@ -1,17 +1,21 @@
 import { InputError } from '../errors.js';
 import {
+  chooseToken,
+  listTokens,
+  matchesToken,
   nameToken,
   parseTokenUri,
   Pin,
   pinFromEnvironment,
   readPinFile,
   readPinSource,
+  type ListTokensOptions,
   type PinReading,
   type TokenInfo,
   type TokenUri,
 } from '../token/index.js';
 import type { Output } from './output.js';
-import { askSecret } from './prompts.js';
+import { askSecret, isInteractive } from './prompts.js';
 import type { TokenOptions } from './token-options.js';
 
 /** Which token was asked for, by options or environment, in the terms of the token room. */
@@ -46,12 +50,74 @@ export function namesToken({ uri, tokenLabel, tokenSerial }: TokenChoice): boole
   return tokenLabel !== undefined || tokenSerial !== undefined || Object.keys(words).length > 0;
 }
 
+/** What a token must have to be the one that is meant, as one URI. */
+export function wantedToken({ uri, tokenLabel, tokenSerial }: TokenChoice): TokenUri {
+  return {
+    ...uri,
+    ...(tokenLabel === undefined ? {} : { token: tokenLabel }),
+    ...(tokenSerial === undefined ? {} : { serial: tokenSerial }),
+  };
+}
+
+/** The module that a choice names, for functions that look at all of its tokens. */
+export function moduleOf({ uri, modulePath = uri?.modulePath }: TokenChoice): ListTokensOptions {
+  const moduleName = uri?.moduleName;
+  return {
+    ...(modulePath === undefined ? {} : { modulePath }),
+    ...(moduleName === undefined ? {} : { uri: { moduleName } }),
+  };
+}
+
+/**
+ * Throws when nothing was found because no token is there, or not the one that was named.
+ *
+ * @throws DeviceError `no-token`, `token-not-found`
+ */
+export async function requireToken(choice: TokenChoice): Promise<void> {
+  const wanted = wantedToken(choice);
+  const tokens = await listTokens(moduleOf(choice));
+  if (!tokens.some((token) => matchesToken(token, wanted))) chooseToken(tokens, wanted);
+}
+
+/**
+ * Throws when a PIN that nobody types would be tried on several tokens: it is right for one of them at the most.
+ *
+ * @throws DeviceError `several-tokens`, `no-token`, `token-not-found`
+ */
+export async function requireOneToken(choice: TokenChoice): Promise<void> {
+  chooseToken(await listTokens(moduleOf(choice)), wantedToken(choice));
+}
+
 function hasSingleOptions({ tokenLabel, tokenSerial }: TokenOptions): boolean {
   return tokenLabel !== undefined || tokenSerial !== undefined;
 }
 
 function nonEmpty(text: string | undefined): string | undefined {
   return text === '' ? undefined : text;
+}
+
+/** The file that holds the PIN, where one was named. */
+export function pinFileOf(
+  options: TokenOptions,
+  choice: TokenChoice,
+  environment: NodeJS.ProcessEnv = process.env,
+): string | undefined {
+  const source = choice.uri?.pinSource;
+  if (source !== undefined) return source.kind === 'file' ? source.path : undefined;
+  return options.pinFile ?? nonEmpty(environment['ETOKEN_BRIDGE_PIN_FILE']);
+}
+
+/** Whether a person at a terminal will be asked for the PIN. */
+export function asksForPin(
+  options: TokenOptions,
+  choice: TokenChoice,
+  environment: NodeJS.ProcessEnv = process.env,
+): boolean {
+  const isGiven =
+    choice.uri?.pinSource !== undefined ||
+    pinFileOf(options, choice, environment) !== undefined ||
+    pinFromEnvironment(environment) !== undefined;
+  return !isGiven && isInteractive();
 }
 
 /**
@@ -66,7 +132,7 @@ export function pinRequest(
 ): (token: TokenInfo) => Promise<Pin | undefined> {
   const from = async (token: TokenInfo): Promise<PinReading | undefined> => {
     if (choice.uri?.pinSource !== undefined) return readPinSource(choice.uri.pinSource, environment);
-    const file = options.pinFile ?? nonEmpty(environment['ETOKEN_BRIDGE_PIN_FILE']);
+    const file = pinFileOf(options, choice, environment);
     if (file !== undefined) return readPinFile(file);
     const pin = pinFromEnvironment(environment);
     if (pin !== undefined) return { pin };

@@ -5,7 +5,6 @@ import type { Certificate } from '../x509/index.js';
 import type { PinState, TokenInfo } from './token-info.js';
 import {
   hashMechanisms,
-  openSigner,
   plainMechanism,
   type HostSigner,
   type SigningWay,
@@ -45,27 +44,17 @@ export interface TokenCheckOptions extends TokenSignerOptions {
   readonly challenge?: Uint8Array;
 }
 
-/**
- * Signs a challenge with every digest in both ways and verifies each signature. A way that fails is part of the answer.
- *
- * @throws as {@link openTokenSigner}
- */
-export async function checkToken(options: TokenCheckOptions): Promise<TokenCheck> {
-  const started = performance.now();
-  const signer = await openSigner(options);
-  try {
-    const openMilliseconds = performance.now() - started;
-    const message = options.challenge ?? new Uint8Array(randomBytes(32));
-    const trials: SigningTrial[] = [];
-    for (const digest of digestAlgorithms) {
-      for (const way of ['digest-info', 'hash'] as const) trials.push(await trySigning(signer, way, digest, message));
-    }
-    const { token, certificate, warnings } = signer;
-    const ok = digestAlgorithms.every((digest) => trials.some((trial) => trial.digest === digest && trial.ok));
-    return { token, certificate, trials, ok, openMilliseconds, pin: await readPinState(signer), warnings };
-  } finally {
-    await signer.close();
+/** Tries every digest in both ways. @param started when the token began to be opened, see `performance.now`. */
+export async function runTrials(signer: HostSigner, started: number, challenge?: Uint8Array): Promise<TokenCheck> {
+  const openMilliseconds = performance.now() - started;
+  const message = challenge ?? new Uint8Array(randomBytes(32));
+  const trials: SigningTrial[] = [];
+  for (const digest of digestAlgorithms) {
+    for (const way of ['digest-info', 'hash'] as const) trials.push(await trySigning(signer, way, digest, message));
   }
+  const { token, certificate, warnings } = signer;
+  const ok = digestAlgorithms.every((digest) => trials.some((trial) => trial.digest === digest && trial.ok));
+  return { token, certificate, trials, ok, openMilliseconds, pin: await readPinState(signer), warnings };
 }
 
 async function trySigning(

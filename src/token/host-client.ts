@@ -1,8 +1,8 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { DeviceError } from '../errors.js';
-import { deviceError } from './device-failure.js';
-import type { HostExchange, HostMessage, HostReply, HostRequestKind } from './host-protocol.js';
+import { CallRecord, sharedTime, type Call } from './call-record.js';
+import type { HostExchange, HostFailure, HostReply, HostRequestKind } from './host-protocol.js';
 import type { Environment } from './modules.js';
 import { Pin, pinVariable } from './pin.js';
 
@@ -79,12 +79,12 @@ class ForkedHost implements TokenHost {
   readonly #interactionTimeout: number;
   readonly #waiting = new Map<number, Waiting>();
   readonly #pins = new Set<Pin>();
+  readonly #record = new CallRecord();
   readonly #exited: Promise<void>;
   #nextId = 1;
-  /** The function that was announced last. */
-  #calling: string | undefined;
-  /** When the host last said something, or was asked something with nothing outstanding; in milliseconds. */
+  /** When the host last answered, and when it was last asked something while it had nothing to do: shared time. */
   #heard = 0;
+  #asked = 0;
   #timer: NodeJS.Timeout | undefined;
   #tail = '';
   /** Why no more requests are taken. */
@@ -98,7 +98,7 @@ class ForkedHost implements TokenHost {
     this.#child = fork(fileURLToPath(new URL('./host-process.js', import.meta.url)), [], {
       serialization: 'advanced',
       // Libraries of vendors print; what they print is not the output of the command.
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc', this.#record.descriptor],
       execArgv: [],
       env: hostEnvironment(options.environment ?? process.env, options.pinVariables ?? []),
     });
@@ -124,7 +124,7 @@ class ForkedHost implements TokenHost {
     this.#nextId += 1;
     return new Promise((resolve, reject) => {
       if (this.#waiting.size === 0) {
-        this.#heard = performance.now();
+        this.#asked = sharedTime();
         this.#keepAlive(true);
       }
       this.#waiting.set(id, { subject, resolve, reject });
@@ -168,15 +168,19 @@ class ForkedHost implements TokenHost {
     const child = this.#child;
     if (running.size === 0) process.on('exit', killRunning);
     running.add(child);
-    child.on('message', (message) => this.#receive(message as HostMessage));
+    child.on('message', (reply) => this.#receive(reply as HostReply));
     child.on('error', (error) => {
       const what = child.pid === undefined ? 'cannot be started' : 'does not answer';
       this.#stop(this.#crash(`${what}: ${error.message}`));
+      if (child.pid === undefined) this.#record.close();
     });
     child.once('exit', (code, signal) => {
       running.delete(child);
       if (running.size === 0) process.off('exit', killRunning);
-      this.#afterLastWords(() => this.#stop(this.#crash(describeEnd(code, signal))));
+      this.#afterLastWords(() => {
+        this.#stop(this.#crash(describeEnd(code, signal)));
+        this.#record.close();
+      });
     });
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#tail = this.#redact(this.#tail + text).slice(-tailLength);
@@ -201,36 +205,43 @@ class ForkedHost implements TokenHost {
     this.#child.once('close', closed);
   }
 
-  #receive(message: HostMessage): void {
-    this.#heard = performance.now();
-    if (typeof message === 'string') {
-      this.#calling = message;
-      return;
-    }
-    const waiting = this.#waiting.get(message.id);
-    this.#calling = undefined;
+  #receive(reply: HostReply): void {
+    this.#heard = sharedTime();
+    const waiting = this.#waiting.get(reply.id);
     if (waiting === undefined) return;
-    this.#waiting.delete(message.id);
+    this.#waiting.delete(reply.id);
     if (this.#waiting.size === 0) this.#rest();
-    this.#settle(waiting, message);
-  }
-
-  #settle(waiting: Waiting, reply: HostReply): void {
     if ('answer' in reply) waiting.resolve(reply.answer as never);
-    else waiting.reject(deviceError(reply.failure, { modulePath: this.modulePath, subject: waiting.subject }));
+    else this.#reject(waiting, reply.failure);
   }
 
-  /** How long the host may be silent now, in milliseconds. */
-  #limit(): number {
-    const calling = this.#calling;
-    if (calling === undefined) return Math.max(startTimeout, this.#callTimeout);
-    if (closing.includes(calling)) return Math.min(closeTimeout, this.#callTimeout);
-    return interactive.includes(calling) ? this.#interactionTimeout : this.#callTimeout;
+  /** The words for failures are loaded only when there is one. */
+  #reject({ subject, reject }: Waiting, failure: HostFailure): void {
+    import('./device-failure.js').then(
+      ({ deviceError }) => reject(deviceError(failure, { modulePath: this.modulePath, subject })),
+      reject,
+    );
   }
 
-  #watch(): void {
+  /** What is waited for: the call that has run longest, or the host itself. */
+  #longest(): { readonly call: Call | undefined; readonly limit: number; readonly left: number } {
+    const calls = this.#record.read();
+    const call = calls?.[0];
+    const unknown = calls === undefined ? this.#interactionTimeout : this.#callTimeout;
+    const limit = call === undefined ? Math.max(startTimeout, unknown) : this.#limitOf(call.functionName);
+    const since = Math.max(call?.since ?? this.#heard, this.#asked);
+    return { call, limit, left: since + limit - sharedTime() };
+  }
+
+  /** How long a call may take, in milliseconds. */
+  #limitOf(functionName: string): number {
+    if (closing.includes(functionName)) return Math.min(closeTimeout, this.#callTimeout);
+    return interactive.includes(functionName) ? this.#interactionTimeout : this.#callTimeout;
+  }
+
+  /** Looks again when something may have taken too long. @param left not before that, in milliseconds. */
+  #watch(left: number = this.#callTimeout): void {
     if (this.#timer !== undefined) return;
-    const left = Math.max(this.#heard + this.#limit() - performance.now(), 0);
     const shortest = Math.min(left, this.#callTimeout, this.#interactionTimeout, closeTimeout);
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
@@ -241,33 +252,32 @@ class ForkedHost implements TokenHost {
 
   #expire(): void {
     if (this.#waiting.size === 0) return;
-    const limit = this.#limit();
-    if (performance.now() - this.#heard < limit) {
-      this.#watch();
+    const { call, limit, left } = this.#longest();
+    if (left > 0) {
+      this.#watch(left);
       return;
     }
-    const functionName = this.#calling;
     const [first] = this.#waiting.values();
     const subject = first?.subject ?? this.modulePath;
-    const seconds = limit < 1000 ? `${limit} ms` : `${Math.round(limit / 100) / 10} s`;
+    const time = limit < 1000 ? `${limit} ms` : `${Math.round(limit / 100) / 10} s`;
     this.#stop(
       new DeviceError(
         'timeout',
-        `${subject}: no answer within ${seconds}; the process that holds the token was ended`,
-        functionName === undefined ? {} : { functionName },
+        `${subject}: no answer within ${time}; the process that holds the token was ended`,
+        call === undefined ? {} : { functionName: call.functionName },
         { hint: 'unplug the token and plug it in again; if it waits for a touch or a PIN at the reader, be quicker' },
       ),
     );
   }
 
   #crash(how: string): DeviceError {
-    const functionName = this.#calling;
+    const [call] = this.#record.read() ?? [];
     const said = this.#tail.trim();
     const wrote = said === '' ? '' : `; it wrote: ${said.replaceAll(/\s+/g, ' ')}`;
     return new DeviceError(
       'host-crashed',
       `the process that holds ${this.modulePath} ${how}${wrote}`,
-      functionName === undefined ? {} : { functionName },
+      call === undefined ? {} : { functionName: call.functionName },
       { hint: 'repeat the command; if it happens again, update the software of the token vendor' },
     );
   }

@@ -23,7 +23,7 @@ const objectWait = 250;
 export async function takeInventory(module: HostModule): Promise<TokenInventory> {
   const graphene = loadBinding('graphene-pk11') as typeof Graphene;
   const library = describeLibrary(module.library);
-  // graphene walks over the library that announces its calls, and that was initialised once.
+  // graphene walks over the library that records its calls, and that was initialised once.
   const walked = new graphene.Module(module.library);
   const tokens: TokenInventory['tokens'][number][] = [];
   const problems: HostFailure[] = [];

@@ -1,9 +1,10 @@
 /**
  * Runs in the token host only. Loads pkcs11js and the module, and is the one place where PKCS#11 functions are called
- * through: each call is announced before it is made, and each failure leaves here in one form.
+ * through: each call is recorded before it is made, and each failure leaves here in one form.
  */
 import { createRequire } from 'node:module';
 import type { PKCS11 } from 'pkcs11js';
+import { recordCall } from './call-record.js';
 import type { HostFailure, KeyObjectDescription, LibraryDescription, TokenDescription } from './host-protocol.js';
 
 /** A failure that can be sent to the command. */
@@ -15,9 +16,6 @@ export class HostFailureError extends Error {
     this.failure = failure;
   }
 }
-
-/** Says which function is about to be called. */
-export type Announce = (functionName: string) => void;
 
 type AnyFunction = (...values: unknown[]) => unknown;
 
@@ -34,26 +32,24 @@ export function loadBinding(name: string): unknown {
 }
 
 /**
- * Loads a module and initialises it. CKF_OS_LOCKING_OK, because signatures are made from several threads (PKCS#11
- * v2.40, 5.4).
+ * Loads a module for one thread. It is initialised once, by the first thread, before another loads it: modules crash
+ * when two threads do that at the same time (PKCS#11 v2.40, 5.4; SoftHSM2 in half of the runs).
  */
-export function openLibrary(path: string, announce: Announce): PKCS11 {
+export function loadLibrary(path: string, thread: number): PKCS11 {
   const binding = loadBinding('pkcs11js') as { readonly PKCS11: new () => PKCS11 };
   const library = new binding.PKCS11();
-  announceCalls(library, announce);
-  announce('C_GetFunctionList');
+  recordCalls(library, thread);
+  recordCall(thread, 'C_GetFunctionList');
   try {
     library.load(path);
   } catch (error) {
     throw loadFailure(error);
   }
-  const osLockingOk = 2;
-  library.C_Initialize({ flags: osLockingOk });
   return library;
 }
 
-/** Replaces every function of the library by one that announces itself and fails in one form. */
-function announceCalls(library: PKCS11, announce: Announce): void {
+/** Replaces every function of the library by one that records itself and fails in one form. */
+function recordCalls(library: PKCS11, thread: number): void {
   const functions = library as unknown as Record<string, unknown>;
   for (const name of Object.keys(functions)) {
     const original = functions[name];
@@ -61,7 +57,7 @@ function announceCalls(library: PKCS11, announce: Announce): void {
     // The callback forms are left alone, and must not be used: they do not hold the buffers they sign.
     if (typeof original !== 'function' || !name.startsWith('C_') || name.endsWith('Callback')) continue;
     functions[name] = (...values: unknown[]) => {
-      announce(plainName);
+      recordCall(thread, plainName);
       try {
         const result = (original as AnyFunction).apply(library, values);
         return result instanceof Promise
@@ -218,4 +214,54 @@ export function describeKey(
     ...(usable === undefined || usable.length === 0 ? {} : { usable: usable[0] !== 0 }),
     alwaysAuthenticates: (always?.[0] ?? 0) !== 0,
   };
+}
+
+/** A batch, and the session with which one thread takes part in it. */
+export interface Share {
+  readonly session: Uint8Array;
+  readonly key: Uint8Array;
+  readonly mechanisms: readonly number[];
+  readonly inputs: readonly Uint8Array[];
+  readonly signatureLength: number;
+  /** One 32-bit number that all threads share: the input that nobody has taken yet. */
+  readonly next: SharedArrayBuffer;
+}
+
+/** Signatures with the places of their inputs. */
+export type ShareResult = (readonly [number, Uint8Array])[];
+
+/**
+ * Signs one input after the other, as long as there are some that no other thread has taken.
+ *
+ * @param authenticate logs in for each signature (PKCS#11 v2.40, 4.9, CKA_ALWAYS_AUTHENTICATE): between C_SignInit and
+ *   C_Sign, on the same session.
+ */
+export async function signShare(
+  library: PKCS11,
+  share: Share,
+  sign: (session: Buffer, input: Buffer, output: Buffer) => Buffer | Promise<Buffer>,
+  authenticate?: () => void,
+): Promise<ShareResult> {
+  const next = new Int32Array(share.next);
+  const [session, key] = [asBuffer(share.session), asBuffer(share.key)];
+  const signed: ShareResult = [];
+  try {
+    for (;;) {
+      const index = Atomics.add(next, 0, 1);
+      const input = share.inputs[index];
+      if (input === undefined) return signed;
+      library.C_SignInit(session, { mechanism: share.mechanisms[index] ?? 0 }, key);
+      authenticate?.();
+      const signature = sign(session, asBuffer(input), Buffer.alloc(share.signatureLength));
+      // Plain bytes: a Buffer would arrive as a Buffer.
+      signed.push([index, new Uint8Array(signature instanceof Promise ? await signature : signature)]);
+    }
+  } catch (error) {
+    Atomics.store(next, 0, share.inputs.length);
+    throw error;
+  }
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }

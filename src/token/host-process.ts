@@ -2,8 +2,9 @@
  * The program of the token host: the child process that holds the PKCS#11 module (host-client.ts starts it). One
  * request after the other; every answer is sent before the next request is looked at.
  */
+import { recordCall } from './call-record.js';
 import { HostFailureError } from './host-library.js';
-import type { HostFailure, HostMessage, HostReply, HostRequest } from './host-protocol.js';
+import type { HostFailure, HostReply, HostRequest } from './host-protocol.js';
 import { HostModule } from './host-signing.js';
 
 /** How long a host may live, in milliseconds, before it starts to watch its command from a thread of its own. */
@@ -12,8 +13,9 @@ const watchAfter = 250;
 let module: HostModule | undefined;
 let queue: Promise<void> = Promise.resolve();
 
-function send(message: HostMessage): void {
-  process.send?.(message);
+function send(reply: HostReply): void {
+  recordCall(0, '');
+  process.send?.(reply);
 }
 
 /** Nothing is left to do and nobody to tell: the library's exit handlers are skipped, vendors' crash there. */
@@ -22,7 +24,7 @@ function end(): void {
 }
 
 function openModule(path: string): HostModule {
-  module ??= new HostModule(path, send);
+  module ??= new HostModule(path);
   return module;
 }
 

@@ -1,8 +1,8 @@
 /**
  * The messages between the command and the token host. Only types: nothing of this is loaded when a program runs.
  *
- * The host says the name of a PKCS#11 function, as a bare string, before it calls it. It answers every request once,
- * in the order of the requests.
+ * The host answers every request once, in the order of the requests. Which function it is in is in its record of calls
+ * (call-record.ts).
  */
 
 /** A failure in the host, reduced to what can be sent. */
@@ -132,6 +132,3 @@ export type HostRequest = {
 export type HostReply =
   | { readonly id: number; readonly answer: HostExchange<string>[HostRequestKind]['answer'] }
   | { readonly id: number; readonly failure: HostFailure };
-
-/** Everything the host sends: the name of the function it is about to call, or an answer. */
-export type HostMessage = string | HostReply;

@@ -10,12 +10,13 @@ import {
   describeToken,
   HostFailureError,
   objectClass,
-  openLibrary,
+  loadLibrary,
   readAttribute,
   readUlong,
+  signShare,
   trimText,
-  type Announce,
 } from './host-library.js';
+import type { SigningThread } from './host-threads.js';
 import type {
   CertificateObject,
   HostExchange,
@@ -30,7 +31,7 @@ const serialSession = 4;
 const user = { normal: 1, contextSpecific: 2 } as const;
 /** Some tokens show no objects in the first moments after they were opened (native-notes/). */
 const objectWait = 250;
-/** A token that signs faster than this, in milliseconds, is called directly; see {@link HostModule.sign}. */
+/** A token that signs faster than this, in milliseconds, is called directly; see `signOne`. */
 const slowSignature = 20;
 const userAlreadyLoggedIn = 0x100;
 
@@ -51,8 +52,14 @@ export class HostModule {
   #slow = true;
   #loginFailed = false;
 
-  constructor(path: string, announce: Announce) {
-    this.library = openLibrary(path, announce);
+  readonly #path: string;
+  readonly #threads: SigningThread[] = [];
+
+  constructor(path: string) {
+    this.#path = path;
+    this.library = loadLibrary(path, 0);
+    const osLockingOk = 2;
+    this.library.C_Initialize({ flags: osLockingOk });
   }
 
   /** The slots with a token in them; read anew each time, because that is how modules notice a token. */
@@ -175,63 +182,64 @@ export class HostModule {
     }
   }
 
-  /**
-   * Signs the inputs in their order. One session calls C_Sign directly, which is fastest; with more, all but the first
-   * sign on threads of libuv while this thread signs too. The first signatures, and all of a token that is slow, are
-   * made on a thread even with one session, so that the host still notices when its command is gone.
-   */
+  /** Signs the inputs in their order: on this thread, and in a large batch on one more for each further session. */
   async sign(request: SignRequest): Promise<{ readonly signatures: readonly Uint8Array[] }> {
-    const sessions = this.#openSessions(request.sessions);
+    const threads = await this.#startThreads(request);
+    const sessions = this.#openSessions(threads.length + 1);
+    const next = new SharedArrayBuffer(4);
+    const shares = sessions.map((session) => ({ ...request, session, next }));
+    const [own] = shares;
+    if (own === undefined) throw new HostFailureError({ kind: 'internal', message: 'no token was unlocked before' });
+    const pin = request.signaturePin;
+    const authenticate = pin === undefined ? undefined : () => this.#login(own.session, user.contextSpecific, pin);
+    // The others are told first: this thread does not come back to it while it signs.
+    const others = shares.slice(1).map((share, index) => threads[index]?.sign(share));
+    const mine = signShare(this.library, own, (...values) => this.#signOne(...values), authenticate);
+    // All end before anything is said, also when one fails: a session must not be replaced while it is used.
+    const parts = await Promise.allSettled([mine, ...others]);
     const signatures: Uint8Array[] = [];
-    try {
-      for (let first = 0; first < request.inputs.length; first += sessions.length) {
-        const count = Math.min(sessions.length, request.inputs.length - first);
-        signatures.push(...(await this.#signTogether(request, first, sessions.slice(0, count))));
+    for (const part of parts) {
+      if (part.status === 'rejected') {
+        this.#replaceSessions();
+        throw part.reason as Error;
       }
-    } catch (error) {
-      this.#replaceSessions();
-      throw error;
+      for (const [index, signature] of part.value ?? []) signatures[index] = signature;
     }
     return { signatures };
   }
 
-  /** One signature on each session at the same time. It ends only when all of them have ended, also when one fails. */
-  async #signTogether(request: SignRequest, first: number, sessions: readonly Buffer[]): Promise<Uint8Array[]> {
+  /**
+   * C_Sign directly is fastest. The first signature, and all of a token that is slow, are made on a thread of libuv, so
+   * that the host still notices when its command is gone while a token waits for a touch.
+   */
+  #signOne(session: Buffer, input: Buffer, output: Buffer): Buffer | Promise<Buffer> {
+    if (this.#slow) return this.#signAside(session, input, output);
     const started = performance.now();
-    const pending: Promise<Buffer>[] = [];
-    // What is being signed is held here until its thread is done: pkcs11js does not hold it.
-    const held: Buffer[] = [];
-    let direct: Buffer | undefined;
-    let failure: unknown;
-    try {
-      for (const [index, session] of [...sessions.entries()].reverse()) {
-        const input = asBuffer(request.inputs[first + index] ?? new Uint8Array());
-        const output = Buffer.alloc(request.signatureLength);
-        this.#startSignature(session, request, first + index);
-        held.push(input, output);
-        if (index > 0 || this.#slow) pending.unshift(this.library.C_SignAsync(session, input, output));
-        else direct = this.library.C_Sign(session, input, output);
-      }
-    } catch (error) {
-      failure = error;
-    }
-    const settled = await Promise.allSettled(pending);
-    held.length = 0;
+    const signature = this.library.C_Sign(session, input, output);
     this.#slow = performance.now() - started > slowSignature;
-    if (failure !== undefined) throw failure as Error;
-    const signatures = settled.map((one) => {
-      if (one.status === 'rejected') throw one.reason as Error;
-      return one.value;
-    });
-    // Plain bytes: a Buffer would arrive as a Buffer.
-    return (direct === undefined ? signatures : [direct, ...signatures]).map((bytes) => new Uint8Array(bytes));
+    return signature;
   }
 
-  #startSignature(session: Buffer, request: SignRequest, index: number): void {
-    const mechanism = { mechanism: request.mechanisms[index] ?? 0 };
-    this.library.C_SignInit(session, mechanism, asBuffer(request.key));
-    // PKCS#11 v2.40, 4.9 (CKA_ALWAYS_AUTHENTICATE): between C_SignInit and C_Sign, on the same session.
-    if (request.signaturePin !== undefined) this.#login(session, user.contextSpecific, request.signaturePin);
+  async #signAside(session: Buffer, input: Buffer, output: Buffer): Promise<Buffer> {
+    const started = performance.now();
+    // Held here until the thread is done: pkcs11js does not hold what it signs.
+    const held = [input, output];
+    try {
+      return await this.library.C_SignAsync(session, input, output);
+    } finally {
+      held.length = 0;
+      this.#slow = performance.now() - started > slowSignature;
+    }
+  }
+
+  /** The threads that can help with this batch. They take a while to start, and nothing waits for them. */
+  async #startThreads({ sessions, inputs, signaturePin }: SignRequest): Promise<readonly SigningThread[]> {
+    if (sessions < 2 || inputs.length < 2 || signaturePin !== undefined) return [];
+    const { SigningThread } = await import('./host-threads.js');
+    while (this.#threads.length < sessions - 1) {
+      this.#threads.push(new SigningThread(this.#path, this.#threads.length + 1));
+    }
+    return this.#threads.filter(({ ready }) => ready).slice(0, Math.min(sessions, inputs.length) - 1);
   }
 
   /** As many sessions as wanted, or as many as the token has: the rest is done without. */
@@ -276,8 +284,4 @@ export function describeCertificate(der: Buffer, read: (type: number) => Buffer)
     id: new Uint8Array(readAttribute(read, attributeType.id) ?? []),
     label: trimText(readAttribute(read, attributeType.label)?.toString('utf8') ?? ''),
   };
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }

@@ -13,21 +13,16 @@ export { Pin, pinFromEnvironment, pinVariable, readPinFile, readPinSource, type 
 export { openTokenHost, type TokenHost, type TokenHostOptions } from './host-client.js';
 export { chooseToken, matchesToken, nameToken, type PinState, type TokenInfo, type TokenKey } from './token-info.js';
 export {
-  listTokens,
-  surveyTokens,
-  type ListTokensOptions,
-  type ModuleSurvey,
-  type TokenAccess,
-  type TokenSurvey,
-  type WantedToken,
-} from './inventory.js';
-export {
+  checkToken,
   exportSastCertificates,
   listSastCertificates,
-  type ExportedCertificate,
-  type SastCertificate,
-  type SastCertificateOptions,
-} from './sast-certificates.js';
-export { openTokenSigner, type SigningWay, type TokenSigner, type TokenSignerOptions } from './token-signer.js';
-export { type PinRequest, type UnlockOptions } from './unlock.js';
-export { checkToken, type SigningTrial, type TokenCheck, type TokenCheckOptions } from './check-token.js';
+  listTokens,
+  openTokenSigner,
+  surveyTokens,
+} from './tokens.js';
+export type { ListTokensOptions, ModuleSurvey, TokenSurvey } from './inventory.js';
+export type { TokenAccess, WantedToken } from './module-hosts.js';
+export type { ExportedCertificate, SastCertificate, SastCertificateOptions } from './sast-certificates.js';
+export type { SigningWay, TokenSigner, TokenSignerOptions } from './token-signer.js';
+export type { PinRequest, UnlockOptions } from './unlock.js';
+export type { SigningTrial, TokenCheck, TokenCheckOptions } from './check-token.js';

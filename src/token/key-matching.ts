@@ -2,7 +2,7 @@ import { equalBytes, formatHex } from '../bytes/index.js';
 import { DeviceError, ProofError } from '../errors.js';
 import { commonName, formatName, rsaModulus, type Certificate } from '../x509/index.js';
 import type { KeyObjectDescription, TokenObjects } from './host-protocol.js';
-import { tryDecode } from './token-info.js';
+import { tryDecode } from './token-keys.js';
 import { formatTokenUri, type TokenUri } from './token-uri.js';
 
 /** A certificate object of a token, decoded. */

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, realpathSync } from 'node:fs';
-import { posix, win32 } from 'node:path';
+import { resolve, win32 } from 'node:path';
 import { DeviceError } from '../errors.js';
 import { inspectLibrary, type LibraryInspection } from './library-header.js';
 import {
@@ -147,7 +147,7 @@ function namedModule(option: string | undefined, search: Search): Place | undefi
         (place) => moduleName(place.path) === moduleName(path) && inspectLibrary(place.path, search).state === 'found',
       )
     : undefined;
-  const absolute = installed?.path ?? (search.platform === 'win32' ? win32 : posix).resolve(path);
+  const absolute = installed?.path ?? resolve(path);
   return { path: absolute, family: familyOf(absolute), source };
 }
 

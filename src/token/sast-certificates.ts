@@ -1,12 +1,6 @@
 import { formatCertificatePem, commonName, formatSerialNumber, type Certificate } from '../x509/index.js';
-import {
-  openChosenToken,
-  takeSurvey,
-  wantedUri,
-  type SurveyedToken,
-  type TokenAccess,
-  type WantedToken,
-} from './inventory.js';
+import { openChosenToken, wantedUri, type TokenAccess, type WantedToken } from './module-hosts.js';
+import { takeSurvey, type SurveyedToken } from './inventory.js';
 import {
   certificatesOf,
   isSastCertificate,
@@ -45,13 +39,8 @@ export interface ExportedCertificate {
   readonly token: TokenInfo;
 }
 
-/**
- * The certificates on the tokens that are SAST certificates by their name (`SAST-…`), or whose private key can sign.
- * A certificate is matched with its key by public key, then by CKA_ID, then by label.
- *
- * @throws DeviceError as {@link listTokens}; with a PIN also those of a login
- */
-export async function listSastCertificates(options: SastCertificateOptions = {}): Promise<readonly SastCertificate[]> {
+/** See `listSastCertificates`. */
+export async function findSastCertificates(options: SastCertificateOptions): Promise<readonly SastCertificate[]> {
   const uri = wantedUri(options);
   const { survey, found } = await takeSurvey({ ...options, uri });
   const failure = survey.modules.find(({ failures }) => failures.length > 0)?.failures[0];
@@ -65,18 +54,12 @@ export async function listSastCertificates(options: SastCertificateOptions = {})
   return listed;
 }
 
-/**
- * The same certificates as files. Nothing is written.
- *
- * @param format `der`, which clusters take as it is, or `pem`.
- * @throws DeviceError as {@link listSastCertificates}
- */
-export async function exportSastCertificates(
-  options: SastCertificateOptions = {},
-  format: 'der' | 'pem' = 'der',
-): Promise<readonly ExportedCertificate[]> {
+/** Certificates as files, each with a name of its own. */
+export function certificateFiles(
+  certificates: readonly SastCertificate[],
+  format: 'der' | 'pem',
+): readonly ExportedCertificate[] {
   const taken = new Set<string>();
-  const certificates = await listSastCertificates(options);
   return certificates.map(({ certificate, token }) => ({
     fileName: freeName(fileStem(certificate), taken),
     bytes: format === 'der' ? certificate.der : new TextEncoder().encode(formatCertificatePem(certificate)),

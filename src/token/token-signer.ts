@@ -2,10 +2,11 @@ import { ProofError, DeviceError } from '../errors.js';
 import { digestAlgorithms, encodeDigestInfo, verifyDigest } from '../signer/index.js';
 import type { DigestAlgorithm, Signer, SignRequest } from '../signer/index.js';
 import { formatName, rsaModulus, type Certificate } from '../x509/index.js';
-import { openChosenToken, wantedUri, type ChosenToken, type TokenAccess, type WantedToken } from './inventory.js';
+import { wantedUri, type ChosenToken, type TokenAccess, type WantedToken } from './module-hosts.js';
 import { selectSigningKey, type SigningKey } from './key-matching.js';
 import type { Pin } from './pin.js';
 import { nameToken, tokenInfo, type TokenInfo } from './token-info.js';
+import { keysOf } from './token-keys.js';
 import { unlockToken, type PinRequest, type UnlockOptions } from './unlock.js';
 
 export interface TokenSignerOptions extends TokenAccess, WantedToken, UnlockOptions {
@@ -51,41 +52,28 @@ const chunksInFlight = 2;
 const mostSessions = 4;
 
 /**
- * Opens the token that is meant and the key on it. The token's PIN is asked for once, when the token has been chosen
- * and the state of its PIN is known, and tried once.
+ * Unlocks the token that was chosen and finds the key on it.
  *
- * @throws DeviceError `module-missing`, `module-not-a-library`, `module-wrong-architecture`, `module-failed`,
- *   `binding-missing`, `no-token`, `several-tokens`, `token-not-found`, `pin-missing`, `pin-incorrect`,
- *   `pin-final-try`, `pin-locked`, `key-not-found`, `several-keys`, `certificate-not-found`, `timeout`, `host-crashed`
- *   and others; ProofError `key-mismatch` when the given certificate is not for the key
+ * @throws as `openTokenSigner`, from the login on; the host is closed then
  */
-export async function openTokenSigner(options: TokenSignerOptions): Promise<TokenSigner> {
-  return openSigner(options);
-}
-
-/** The signer as {@link openTokenSigner} gives it out, and as checks use it. */
-export async function openSigner(options: TokenSignerOptions): Promise<HostSigner> {
-  const wanted = wantedUri(options);
-  const chosen = await openChosenToken(options, wanted);
+export async function bindSigner(chosen: ChosenToken, options: TokenSignerOptions): Promise<HostSigner> {
   const { host } = chosen.opened;
   try {
     const { objects, pin } = await unlockToken(host, chosen.token, options);
     const name = nameToken(chosen.token);
-    const signingKey = selectSigningKey(objects, wanted, name, options.certificate);
+    const signingKey = selectSigningKey(objects, wantedUri(options), name, options.certificate);
     const certificate = options.certificate ?? signingKey.certificate?.certificate;
     if (certificate === undefined) {
       throw new DeviceError(
         'certificate-not-found',
         `${name} has no certificate for its key`,
         {},
-        {
-          hint: 'give the certificate of this key as a file',
-        },
+        { hint: 'give the certificate of this key as a file' },
       );
     }
     const description = await host.request('token', { slotId: chosen.token.slotId }, name);
     const { library, modulePath } = chosen.token;
-    const token = tokenInfo(description, library, modulePath, objects);
+    const token = tokenInfo(description, library, modulePath, keysOf(objects));
     const signaturePin = await askSignaturePin(signingKey, token, options, pin);
     return new HostSigner({ ...chosen, token }, signingKey, certificate, signaturePin, options.sessions ?? 1);
   } catch (error) {
@@ -193,7 +181,7 @@ export class HostSigner implements TokenSigner {
   async readToken(): Promise<TokenInfo> {
     const { slotId, library, modulePath } = this.token;
     const description = await this.#chosen.opened.host.request('token', { slotId }, nameToken(this.token));
-    return { ...tokenInfo(description, library, modulePath), keys: this.token.keys };
+    return tokenInfo(description, library, modulePath, this.token.keys);
   }
 
   /** A digest first, because that is all that has to travel to the token; by trying, not by the list of mechanisms. */

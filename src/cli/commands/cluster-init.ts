@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { isIP } from 'node:net';
-import { join } from 'node:path';
+import { join, relative, resolve } from 'node:path';
+import { printable } from '../../bytes/index.js';
 import {
   createLabCluster,
   draftClusterFile,
@@ -12,11 +12,13 @@ import {
 } from '../../cluster/index.js';
 import { InputError } from '../../errors.js';
 import { exitCode } from '../exit-code.js';
-import { writeOutput } from '../files.js';
+import { makeFolder, writeOutput } from '../files.js';
 import type { Output } from '../output.js';
 import type { InitOptions } from './cluster.js';
 
 const clusterFileName = 'cluster.yaml';
+
+const existsHint = 'give another folder, or --force to replace what is there (it is kept in backups/)';
 
 /** A publisher to be edited, when no node is given. Its address is one that is kept for documents (RFC 5737). */
 const exampleNode = 'cucm-pub,192.0.2.10';
@@ -26,9 +28,11 @@ export async function initCluster(folder: string, options: InitOptions, output: 
   const nodes = (options.node ?? [exampleNode]).map(parseNode);
   const outline = { release: options.release, securityMode: options.securityMode, nodes };
   const files =
-    options.lab === true ? await makeLab(folder, outline, options) : [await writeFile(folder, outline, options)];
+    options.lab === true
+      ? await makeLab(folder, outline, options, output)
+      : [await writeFile(folder, outline, options)];
   const clusterFile = join(folder, clusterFileName);
-  output.result(`${files.join('\n')}\n`, { clusterFile, files });
+  output.result(files.map((file) => `${printable(file)}\n`).join(''), { clusterFile, files });
   output.note(
     options.lab === true
       ? 'The keys and certificates are for practice: no cluster knows them.'
@@ -39,26 +43,35 @@ export async function initCluster(folder: string, options: InitOptions, output: 
 
 type Outline = Parameters<typeof draftClusterFile>[0];
 
-async function makeLab(folder: string, outline: Outline, options: InitOptions): Promise<readonly string[]> {
-  const lab = await createLabCluster({
-    directory: folder,
-    ...outline,
-    now: new Date(),
-    keyBits: Number(options.keyBits) as 1024 | 2048 | 4096,
-    overwrite: options.force === true,
-  });
-  return lab.files;
+async function makeLab(
+  folder: string,
+  outline: Outline,
+  options: InitOptions,
+  output: Output,
+): Promise<readonly string[]> {
+  try {
+    const lab = await createLabCluster({
+      directory: folder,
+      ...outline,
+      now: new Date(),
+      keyBits: Number(options.keyBits) as 1024 | 2048 | 4096,
+      overwrite: options.force === true,
+      onProgress: (done, total) => output.progress(done, total, 'keys and certificates'),
+    });
+    return lab.files.map((file) => join(folder, relative(resolve(folder), file)));
+  } catch (error) {
+    if (!(error instanceof InputError) || error.code !== 'file-exists') throw error;
+    throw new InputError('file-exists', error.message, { hint: existsHint, cause: error });
+  }
 }
 
 async function writeFile(folder: string, outline: Outline, options: InitOptions): Promise<string> {
   const path = join(folder, clusterFileName);
   if (existsSync(path) && options.force !== true) {
-    throw new InputError('file-exists', `${path} is there already`, {
-      hint: 'give another folder, or --force to replace it (it is kept in backups/)',
-    });
+    throw new InputError('file-exists', `${printable(path)} is there already`, { hint: existsHint });
   }
   const text = formatClusterFile(draftClusterFile(outline));
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder, 'give another folder');
   await writeOutput({ path, bytes: new TextEncoder().encode(text) });
   return path;
 }

@@ -5,7 +5,7 @@ import { declareTokenOptions, type TokenOptions } from '../token-options.js';
 /** The options of the commands that build a list. */
 export interface BuildOptions extends OutputOptions, TokenOptions {
   readonly cluster?: string;
-  readonly mode?: string;
+  readonly mode?: 'token' | 'tokenless';
   readonly out?: string;
   readonly serial?: string;
   readonly tokenCertificate?: readonly string[];
@@ -34,7 +34,10 @@ export function declareBuildOptions(command: Command): void {
   declareTokenOptions(command);
   command
     .option('--key <file>', 'sign with this software key (PEM, DER or PKCS#12) instead of a token')
-    .option('--certificate <file>', 'the certificate of --key; PKCS#12 files have it inside')
+    .option(
+      '--certificate <file>',
+      'the certificate of --key (PKCS#12 files have it inside), or of a token that holds none',
+    )
     .option('--key-password-file <file>', 'file with the password of the software key')
     .addOption(
       new Option('--digest <name>', 'digest of the signature; that of the present list, else sha1').choices([

@@ -1,6 +1,6 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { declareCommand } from '../program.js';
-import type { FlowName } from './ctl-build.js';
+import type { FlowName } from './ctl-flows.js';
 import type { BuildOptions } from './ctl-options.js';
 import { declareBuildOptions, declareClusterOption, declareTokenCertificates } from './ctl-options.js';
 import { declareReadingCommands } from './trust-list.js';
@@ -24,7 +24,7 @@ const buildCommands: readonly BuildCommand[] = [
     tokens: 'certificate of a token that is not plugged in; may be repeated',
     more: (command) =>
       command
-        .requiredOption('--mode <mode>', 'token or tokenless')
+        .addOption(new Option('--mode <mode>', 'who signs').choices(['token', 'tokenless']).makeOptionMandatory())
         .requiredOption('--out <file>', 'where the list is written'),
   },
   {
@@ -38,7 +38,7 @@ const buildCommands: readonly BuildCommand[] = [
     usage: 'add-token <file>',
     summary: 'add a token, signed by one that is in the file (A2)',
     cluster: 'optional',
-    tokens: 'certificate of the token to add, when it is not plugged in; may be repeated',
+    tokens: 'certificate of the token to add, when it is not plugged in',
   },
   {
     flow: 'removeToken',
@@ -85,8 +85,8 @@ export function declareCtlCommands(group: Command): void {
         declareBuildOptions(command);
       },
       async ([path], options, output) => {
-        const { buildCtl, flows } = await import('./ctl-build.js');
-        return buildCtl(flows[flow], path, options, output);
+        const { buildCtl } = await import('./ctl-build.js');
+        return buildCtl(flow, path, options, output);
       },
     );
   }

@@ -1,7 +1,8 @@
 import { checkToken, nameToken, type SigningTrial, type TokenCheck } from '../../token/index.js';
-import { decodeCertificates, formatName } from '../../x509/index.js';
+import { printable } from '../../bytes/index.js';
+import { formatName } from '../../x509/index.js';
+import { readCertificate } from '../certificates.js';
 import { exitCode } from '../exit-code.js';
-import { readInput } from '../files.js';
 import { formatTable, type Output } from '../output.js';
 import { pinRequest, tokenChoice } from '../token-choice.js';
 import type { TokenCommandOptions } from './token.js';
@@ -9,8 +10,7 @@ import type { TokenCommandOptions } from './token.js';
 /** `token check`. Exit code 3 when a digest cannot be signed in any way. */
 export async function showCheck(options: TokenCommandOptions, output: Output): Promise<number> {
   const choice = tokenChoice(options);
-  const [certificate] =
-    options.certificate === undefined ? [] : decodeCertificates(await readInput(options.certificate, 'certificate'));
+  const certificate = options.certificate === undefined ? undefined : await readCertificate(options.certificate);
   const check = await checkToken({
     ...choice,
     pin: pinRequest(options, choice, output),
@@ -32,7 +32,7 @@ function formatCheck(check: TokenCheck): string {
   ]);
   const opened = `${nameToken(check.token)}, ${formatName(check.certificate.subject)}: opened in ${check.openMilliseconds.toFixed(0)} ms`;
   const pin = `PIN: ${check.pin?.words ?? 'the token does not answer any more'}`;
-  return `${opened}\n${formatTable(['DIGEST', 'MECHANISM', 'RESULT', 'TOOK', ''], rows)}${pin}\n`;
+  return `${printable(opened)}\n${formatTable(['DIGEST', 'MECHANISM', 'RESULT', 'TOOK', ''], rows)}${pin}\n`;
 }
 
 function describeCheck(check: TokenCheck): object {

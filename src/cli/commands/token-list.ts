@@ -1,29 +1,25 @@
 import { formatHex, printable } from '../../bytes/index.js';
 import { DeviceError } from '../../errors.js';
-import { surveyTokens, type TokenInfo, type TokenSurvey } from '../../token/index.js';
+import { chooseToken, matchesToken, surveyTokens, type TokenInfo, type TokenSurvey } from '../../token/index.js';
 import { exitCode } from '../exit-code.js';
 import type { Output } from '../output.js';
-import { tokenChoice } from '../token-choice.js';
+import { moduleOf, namesToken, tokenChoice, wantedToken } from '../token-choice.js';
 import type { TokenCommandOptions } from './token.js';
 
 /** `token list`. @throws DeviceError `no-token` when there is none */
 export async function showTokens(options: TokenCommandOptions, output: Output): Promise<number> {
-  const { uri, modulePath, tokenLabel, tokenSerial } = tokenChoice(options);
-  const wanted = {
-    ...uri,
-    ...(tokenLabel === undefined ? {} : { token: tokenLabel }),
-    ...(tokenSerial === undefined ? {} : { serial: tokenSerial }),
-  };
-  const survey = await surveyTokens({
-    ...(modulePath === undefined ? {} : { modulePath }),
-    ...(Object.keys(wanted).length === 0 ? {} : { uri: wanted }),
-  });
+  const choice = tokenChoice(options);
+  const wanted = wantedToken(choice);
+  const survey = await surveyTokens(moduleOf(choice));
   for (const warning of survey.warnings) output.warning(warning);
   for (const { path, failures } of survey.modules) {
     for (const failure of failures) output.note(`${path}: ${failure.message}`);
   }
   if (survey.tokens.length === 0) throw noToken(survey);
-  output.result(survey.tokens.map(formatToken).join('\n'), describeSurvey(survey));
+  const tokens = namesToken(choice) ? survey.tokens.filter((token) => matchesToken(token, wanted)) : survey.tokens;
+  // It says which tokens there are instead.
+  if (tokens.length === 0) chooseToken(survey.tokens, wanted);
+  output.result(tokens.map(formatToken).join('\n'), describeSurvey({ ...survey, tokens }));
   return exitCode.done;
 }
 

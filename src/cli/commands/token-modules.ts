@@ -14,7 +14,9 @@ export async function showModules(options: TokenCommandOptions, output: Output):
     ['STATE', 'FAMILY', 'MODULE', 'FROM', 'DETAIL'],
     shown.map(({ state, family, path, source, detail }) => [state, family, path, source, detail]),
   );
-  output.result(table, { modules: candidates });
+  output.result(table, {
+    modules: candidates.map((candidate) => ({ ...candidate, warning: candidate.warning ?? null })),
+  });
   for (const { warning } of shown) if (warning !== undefined) output.warning(warning);
   const missing = candidates.length - shown.length;
   if (missing > 0) output.note(`${String(missing)} more places have no module; --all lists them`);

@@ -1,6 +1,7 @@
+import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import type { Command } from 'commander';
-import { InputError } from '../../errors.js';
+import { FormatError, InputError } from '../../errors.js';
 import {
   decodeTrustList,
   describeTrustList,
@@ -13,6 +14,7 @@ import {
   type RecordView,
   type TrustList,
   type TrustListDifference,
+  type TrustListReading,
   type TrustListRecord,
 } from '../../trust-list/index.js';
 import { formatHex, printable } from '../../bytes/index.js';
@@ -23,9 +25,20 @@ import { declareCommand } from '../program.js';
 
 type Kind = 'CTL' | 'ITL';
 
-/** Reads and strictly decodes a trust list. @throws InputError, FormatError */
+/** Reads and strictly decodes a trust list. @throws InputError, which names the file */
 export async function loadTrustList(path: string): Promise<TrustList> {
-  return decodeTrustList(await readInput(path, 'trust list'));
+  const bytes = await readInput(path, 'trust list');
+  try {
+    return decodeTrustList(bytes);
+  } catch (error) {
+    throw error instanceof FormatError ? unreadable(path, error) : error;
+  }
+}
+
+function unreadable(path: string, error: FormatError): InputError {
+  const { hint = '"ctl show" prints as much of it as can be read' } = error;
+  const message = `${printable(path)} is no trust list: ${printable(error.message)}`;
+  return new InputError('file-unreadable', message, { hint, cause: error });
 }
 
 /** Declares show, verify and diff, which CTL and ITL have in common. */
@@ -58,39 +71,93 @@ async function show(path: string, kind: Kind, values: boolean, output: Output): 
   try {
     bytes = await readInput(path, 'trust list');
   } catch (error) {
-    if (error instanceof InputError && error.code === 'file-missing' && !output.json) {
-      output.result(formatMissingTrustList(kind), null);
+    if (error instanceof InputError && error.code === 'file-missing') {
+      output.result(formatMissingTrustList(kind), describeFaults(path, undefined, new Uint8Array(), [error]));
     }
     throw error;
   }
-  const reading = readTrustList(bytes);
   const modified = path === '-' ? undefined : statSync(path).mtime.toISOString();
+  let reading: TrustListReading;
+  try {
+    reading = readTrustList(bytes);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    output.result(formatUnreadable(bytes, kind, modified, error), describeFaults(path, modified, bytes, [error]));
+    throw unreadable(path, error);
+  }
   const text = formatTrustList(reading, { kind, values, ...(modified === undefined ? {} : { modified }) });
   if (reading.list === undefined) {
-    const faults = reading.faults.map(({ code, offset, element, message }) => ({ code, offset, element, message }));
-    output.result(text, { length: bytes.length, parsed: false, verified: false, faults });
+    output.result(text, describeFaults(path, modified, bytes, reading.faults));
     return exitCode.usage;
   }
   const view = describeTrustList(reading.list);
-  output.result(text, view);
+  output.result(text, { path, modified: modified ?? null, parsed: true, faults: [], ...view });
   return view.verified ? exitCode.done : exitCode.no;
+}
+
+/** A file that has not even the header of a trust list, in the words of `show`. */
+function formatUnreadable(bytes: Uint8Array, kind: Kind, modified: string | undefined, error: FormatError): string {
+  const lines = [
+    `The checksum value of the ${kind} file:`,
+    `${digestOf('md5', bytes)}(MD5)`,
+    `${digestOf('sha1', bytes)}(SHA1)`,
+    '',
+    `Length of ${kind} file: ${String(bytes.length)}`,
+    ...(modified === undefined ? [] : [`The ${kind} File was last modified on ${modified}`]),
+    '',
+    printable(error.message),
+    `Error parsing the ${kind} File!!`,
+    `Verification of the ${kind} file failed.`,
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+/** The JSON view of a file that is no trust list; its keys are among those of a list's. */
+function describeFaults(
+  path: string,
+  modified: string | undefined,
+  bytes: Uint8Array,
+  faults: readonly (FormatError | InputError)[],
+): object {
+  return {
+    path,
+    modified: modified ?? null,
+    parsed: false,
+    faults: faults.map((fault) => ({
+      code: fault.code,
+      offset: fault instanceof FormatError ? fault.offset : null,
+      element: (fault instanceof FormatError ? fault.element : undefined) ?? null,
+      message: fault.message,
+    })),
+    length: bytes.length,
+    md5: digestOf('md5', bytes),
+    sha1: digestOf('sha1', bytes),
+    sha256: digestOf('sha256', bytes),
+    verified: false,
+  };
+}
+
+function digestOf(algorithm: 'md5' | 'sha1' | 'sha256', bytes: Uint8Array): string {
+  return createHash(algorithm).update(bytes).digest('hex');
 }
 
 async function verify(path: string, output: Output): Promise<number> {
   const list = await loadTrustList(path);
   const verification = verifyTrustList(list);
+  const name = printable(path);
   if (verification.verified) {
     const signer = verification.signer.subjectName ?? '';
-    output.result(`${path}: verified, signed by ${printable(signer)}\n`, {
+    output.result(`${name}: verified, signed by ${printable(signer)}\n`, {
       path,
       verified: true,
       signer,
+      code: null,
       reason: null,
     });
     return exitCode.done;
   }
   const { code, reason } = verification;
-  output.result(`${path}: not verified: ${printable(reason)}\n`, { path, verified: false, signer: null, code, reason });
+  output.result(`${name}: not verified: ${printable(reason)}\n`, { path, verified: false, signer: null, code, reason });
   return exitCode.no;
 }
 

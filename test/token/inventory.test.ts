@@ -1,0 +1,171 @@
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createSoftToken, generateTokenKey } from 'softhsm-config';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { commonName, decodeCertificate, decodeCertificates } from '../../src/x509/index.js';
+import {
+  exportSastCertificates,
+  listSastCertificates,
+  listTokens,
+  parseTokenUri,
+  surveyTokens,
+  type TokenAccess,
+} from '../../src/token/index.js';
+import { elf } from './library-files.js';
+import { makeSoftTokens, pinSource, rightPin, temporaryFolder, wrongPin, type SoftTokens } from './soft-tokens.js';
+
+const folder = temporaryFolder();
+let soft: SoftTokens;
+let access: TokenAccess;
+
+beforeAll(async () => {
+  soft = await makeSoftTokens(folder, [
+    { label: 'CTL one', bits: 2048 },
+    { label: 'CTL two; ?&%', bits: 1024 },
+  ]);
+  access = { environment: soft.environment };
+});
+
+describe('listTokens', () => {
+  test('lists two tokens that are plugged in, with a URI each that chooses it', async () => {
+    const tokens = await listTokens(access);
+    expect(tokens.map(({ label }) => label).sort()).toEqual(['CTL one', 'CTL two; ?&%']);
+    for (const { token } of soft.identities) {
+      const found = tokens.find(({ serialNumber }) => serialNumber === token.serialNumber);
+      expect(found).toMatchObject({
+        label: token.label,
+        manufacturer: 'SoftHSM project',
+        model: 'SoftHSM v2',
+        modulePath: soft.softHsm.module,
+        initialised: true,
+        loginRequired: true,
+        protectedAuthenticationPath: false,
+        pin: { state: 'ok' },
+      });
+      const again = await listTokens({ ...access, uri: parseTokenUri(found!.uri) });
+      expect(again.map(({ serialNumber }) => serialNumber)).toEqual([token.serialNumber]);
+    }
+  });
+
+  test('tells the sizes of keys without a PIN', async () => {
+    const tokens = await listTokens(access);
+    const keys = Object.fromEntries(tokens.map((token) => [token.label, token.keys]));
+    expect(keys['CTL one']).toMatchObject([{ bits: 2048, type: 'rsa', id: soft.identities[0]!.keyId }]);
+    expect(keys['CTL two; ?&%']).toMatchObject([{ bits: 1024, type: 'rsa', id: soft.identities[1]!.keyId }]);
+  });
+
+  test('leaves out the empty token that SoftHSM2 always has, unless asked', async () => {
+    const all = await listTokens({ ...access, includeUninitialised: true });
+    expect(all.filter(({ initialised }) => !initialised)).toHaveLength(1);
+    expect(all).toHaveLength(3);
+  });
+
+  test('the module comes from the option before the environment', async () => {
+    const environment = { ...soft.environment, ETOKEN_BRIDGE_MODULE: join(folder, 'absent.so') };
+    expect(await listTokens({ environment, modulePath: soft.softHsm.module })).toHaveLength(2);
+    await expect(listTokens({ environment })).rejects.toMatchObject({ code: 'module-missing' });
+  });
+
+  test('a library that is no PKCS#11 module, and one that cannot be loaded, are told apart', async () => {
+    // The compiled half of pkcs11js is a library that every machine with these tests has.
+    const other = fileURLToPath(new URL('../../node_modules/pkcs11js/build/Release/pkcs11.node', import.meta.url));
+    await expect(listTokens({ ...access, modulePath: other })).rejects.toMatchObject({
+      code: 'module-not-a-library',
+      message: expect.stringContaining('no PKCS#11 module') as string,
+    });
+    const machine = process.arch === 'arm64' ? 183 : 62;
+    const broken = join(folder, 'broken.so');
+    writeFileSync(broken, elf(machine));
+    await expect(listTokens({ ...access, modulePath: broken })).rejects.toMatchObject({ code: 'module-failed' });
+  });
+
+  test('a module that cannot start says which function failed, and with what', async () => {
+    const environment = { ...soft.environment, SOFTHSM2_CONF: join(folder, 'absent.conf') };
+    await expect(listTokens({ environment })).rejects.toMatchObject({
+      code: 'module-failed',
+      functionName: 'C_Initialize',
+      returnValue: 'CKR_GENERAL_ERROR',
+      hint: expect.stringContaining('configuration') as string,
+    });
+  });
+
+  test('a module without tokens has none, and says nothing is wrong', async () => {
+    const { softHsm } = await makeSoftTokens(join(folder, 'empty'), []);
+    const environment = { ...soft.environment, ...softHsm.environment };
+    expect(await surveyTokens({ environment })).toMatchObject({
+      tokens: [],
+      modules: [{ tokenCount: 1, failures: [] }],
+    });
+  });
+});
+
+describe('SAST certificates', () => {
+  test('are found without a PIN, and their keys are not known then', async () => {
+    const found = await listSastCertificates(access);
+    const names = found.map(({ certificate }) => commonName(certificate.subject)).sort();
+    expect(names).toEqual(soft.identities.map(({ commonName: name }) => name).sort());
+    expect(found.map(({ hasPrivateKey }) => hasPrivateKey)).toEqual(['unknown', 'unknown']);
+    for (const { token, id, certificate } of found) {
+      const identity = soft.identities.find((one) => one.token.serialNumber === token.serialNumber)!;
+      expect(id).toEqual(identity.keyId);
+      expect(certificate.der).toEqual(identity.certificate.der);
+    }
+  });
+
+  test('with the PIN their keys are found; it is asked for once a token', async () => {
+    const pin = pinSource();
+    const found = await listSastCertificates({ ...access, pin: pin.ask });
+    expect(found.map(({ hasPrivateKey }) => hasPrivateKey)).toEqual([true, true]);
+    expect(pin.asked()).toBe(2);
+  });
+
+  test('one token only, when one is meant', async () => {
+    const found = await listSastCertificates({ ...access, tokenLabel: 'CTL one' });
+    expect(found.map(({ token }) => token.label)).toEqual(['CTL one']);
+  });
+
+  test('a wrong PIN ends it', async () => {
+    const pin = pinSource(wrongPin);
+    const attempt = listSastCertificates({ ...access, tokenLabel: 'CTL one', pin: pin.ask });
+    await expect(attempt).rejects.toMatchObject({ code: 'pin-incorrect', functionName: 'C_Login' });
+    expect(pin.asked()).toBe(1);
+  });
+
+  test('export gives files that openssl reads, named by the trimmed common name', async () => {
+    const files = await exportSastCertificates(access);
+    const expected = soft.identities.map(({ commonName: name }) => `${name.trim()}.cer`).sort();
+    expect(files.map(({ fileName }) => fileName).sort()).toEqual(expected);
+    for (const { fileName, bytes, certificate } of files) {
+      const path = join(folder, fileName);
+      writeFileSync(path, bytes);
+      const shown = spawnSync('openssl', ['x509', '-inform', 'der', '-in', path, '-noout', '-subject'], {
+        encoding: 'utf8',
+      });
+      expect(shown.stderr).toBe('');
+      expect(shown.stdout).toContain(commonName(certificate.subject)!.trim());
+      expect(decodeCertificate(bytes).der).toEqual(certificate.der);
+    }
+  });
+
+  test('export as PEM gives the same certificates', async () => {
+    const [der, pem] = [await exportSastCertificates(access, 'der'), await exportSastCertificates(access, 'pem')];
+    for (const [index, { bytes, fileName }] of pem.entries()) {
+      const path = join(folder, `${fileName}.pem`);
+      writeFileSync(path, bytes);
+      expect(spawnSync('openssl', ['x509', '-in', path, '-noout']).status).toBe(0);
+      expect(decodeCertificates(bytes)[0]?.der).toEqual(der[index]!.bytes);
+    }
+  });
+
+  test('a token with a key and no certificate has nothing to export, and shows its key', async () => {
+    const own = await makeSoftTokens(join(folder, 'bare'), []);
+    const token = await createSoftToken(own.softHsm, { label: 'bare', pin: rightPin, soPin: '12345678' });
+    await generateTokenKey(own.softHsm, { serialNumber: token.serialNumber, pin: rightPin, bits: 2048, label: 'lone' });
+    expect(await exportSastCertificates({ environment: own.environment })).toEqual([]);
+    expect(await listTokens({ environment: own.environment })).toMatchObject([
+      { label: 'bare', keys: [{ bits: 2048, type: 'rsa', label: 'lone' }] },
+    ]);
+  });
+});
