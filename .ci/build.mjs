@@ -23,7 +23,10 @@ function newestChange(folder) {
 function stale(sources, mark) {
   if (!existsSync(mark)) return true;
   const built = statSync(mark).mtimeMs;
-  return [...sources, '.config', '.ci'].some((folder) => newestChange(root + folder) > built);
+  const settings = ['package.json', 'package-lock.json', 'tsconfig.json'].map((name) => statSync(root + name).mtimeMs);
+  return [...settings, ...[...sources, '.config', '.ci'].map((folder) => newestChange(root + folder))].some(
+    (change) => change > built,
+  );
 }
 
 /**
@@ -80,7 +83,10 @@ function isUnused(id, importer) {
   return id === 'node:child_process' && importer !== undefined && importer.includes('/commander/');
 }
 
-if (stale(['src', 'softhsm/src'], `${root}softhsm/dist/index.js`)) {
+// Written last: a build that fails half-way is not taken for one.
+const mark = `${root}dist/.built`;
+
+if (stale(['src', 'softhsm/src'], mark)) {
   console.error('set-up: building dist/ and softhsm/dist/');
   rmSync(`${root}dist`, { recursive: true, force: true });
   rmSync(`${root}softhsm/dist`, { recursive: true, force: true });
@@ -93,4 +99,5 @@ if (stale(['src', 'softhsm/src'], `${root}softhsm/dist/index.js`)) {
   for (const program of ['dist/command/main.js', 'softhsm/dist/main.js']) {
     if (existsSync(root + program)) chmodSync(root + program, 0o755);
   }
+  writeFileSync(mark, '');
 }

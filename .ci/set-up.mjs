@@ -17,8 +17,50 @@ function run(words, what) {
   const result = spawnSync(command, rest, { cwd: root, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
   if (result.status === 0) return;
   console.error(`${result.stdout ?? ''}${result.stderr ?? ''}`);
-  console.error(`error: ${what} failed (${words.join(' ')})`);
+  console.error(`error: ${what} failed (${words.join(' ')}): ${result.error?.message ?? `exit code ${result.status}`}`);
   process.exit(result.status ?? 1);
+}
+
+/** Whether a command runs at all. @param {string} command @param {string[]} words */
+function runs(command, ...words) {
+  return spawnSync(command, words, { cwd: root, stdio: 'ignore' }).status === 0;
+}
+
+/** Whether the packages for PKCS#11 are there and were built. npm leaves them out, silently, when building fails. */
+function hasBinding() {
+  return runs(process.execPath, '-e', "require('pkcs11js'); require('graphene-pk11')");
+}
+
+/** Packages by name for what is missing: a compiler for pkcs11js and the fault shim, openssl for the proofs. */
+function installPrograms() {
+  const missing = [
+    ...(runs('cc', '--version') && runs('make', '--version') && runs('python3', '--version') ? [] : ['compiler']),
+    ...(runs('openssl', 'version') ? [] : ['openssl']),
+  ];
+  if (missing.length === 0) return;
+  const packages = missing.flatMap((name) => (name === 'openssl' ? ['openssl'] : ['build-essential', 'python3']));
+  const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
+  if (runs('apt-get', '--version')) {
+    console.error(`set-up: installing ${packages.join(' ')} (apt-get)`);
+    const apt = [...sudo, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get'];
+    if (
+      runs(...asCommand([...apt, 'update', '-qq'])) &&
+      runs(...asCommand([...apt, 'install', '-y', '-qq', ...packages]))
+    )
+      return;
+  }
+  console.error(
+    `warning: ${missing.join(' and ')} not found; install it (Debian: ${packages.join(' ')}; Fedora: gcc-c++ make`,
+  );
+  console.error(
+    'python3 openssl; Alpine: build-base python3 openssl; macOS: xcode-select --install), then run this again',
+  );
+}
+
+/** @param {string[]} words @returns {[string, ...string[]]} */
+function asCommand(words) {
+  const [command = '', ...rest] = words;
+  return [command, ...rest];
 }
 
 /**
@@ -29,9 +71,17 @@ function newer(file, thanFile) {
   return existsSync(file) && existsSync(thanFile) && statSync(file).mtimeMs >= statSync(thanFile).mtimeMs;
 }
 
-if (!newer(`${root}node_modules/.package-lock.json`, `${root}package-lock.json`)) {
+installPrograms();
+if (!newer(`${root}node_modules/.package-lock.json`, `${root}package-lock.json`) || !hasBinding()) {
   console.error('set-up: installing packages (npm ci)');
   run(['npm', 'ci', '--no-audit', '--no-fund'], 'installing packages');
+  if (!hasBinding()) {
+    console.error('error: pkcs11js was not built, and without it no token can be used');
+    console.error(
+      'hint: install a C++ compiler, make and Python 3, let npm run the install script of pkcs11js, and run this again',
+    );
+    process.exit(3);
+  }
 }
 await import('./build.mjs');
 const { installSoftHsm } = await import('softhsm-config');

@@ -47,12 +47,17 @@ function filesBelow(folder: string): string[] {
     .filter((path) => statSync(path).isFile());
 }
 
-/** Every specifier a file imports, exports from, or imports when it is needed. */
+/** Every specifier a file imports, exports from, imports when it is needed, or requires by any name of `require`. */
 function specifiersOf(path: string): string[] {
   const text = readFileSync(path, 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, '');
   const pattern =
     /(?:^|[;}\s])(?:import|export)\s[^'";]*?from\s*'([^']+)'|import\s*\(\s*'([^']+)'\s*\)|^import\s*'([^']+)'/gm;
-  return [...text.matchAll(pattern)].map((match) => match[1] ?? match[2] ?? match[3] ?? '');
+  const imported = [...text.matchAll(pattern)].map((match) => match[1] ?? match[2] ?? match[3] ?? '');
+  // What is loaded by createRequire can only be told by its name, in quotes, anywhere in the file.
+  const required = text.includes('createRequire')
+    ? Object.keys(reserved).filter((name) => text.includes(`'${name}'`))
+    : [];
+  return [...imported, ...required];
 }
 
 const sourceFiles = filesBelow(source).filter((path) => path.endsWith('.ts'));
@@ -117,6 +122,14 @@ describe.each(Object.keys(mayImport))('room %s', (room) => {
     );
     expect(offences).toEqual([]);
   });
+});
+
+test('a file that requires something says what, or hands it on by name', () => {
+  const requiring = sourceFiles.filter((path) => readFileSync(path, 'utf8').includes('createRequire'));
+  expect(requiring.map((path) => relative(root, path)).sort()).toEqual([
+    'src/cluster/libraries.ts',
+    'src/token/host-library.ts',
+  ]);
 });
 
 test('PKCS#11 is loaded by the token host only', () => {

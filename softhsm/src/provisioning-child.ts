@@ -16,7 +16,7 @@ function loadGraphene(): Graphene {
     throw new OperationFailure({
       code: 'binding-missing',
       message: `graphene-pk11 and pkcs11js, which talk to PKCS#11, cannot be loaded: ${said ?? ''}`,
-      hint: 'run npm rebuild pkcs11js; it needs Python 3, make and a C++ compiler',
+      hint: 'install Python 3, make and a C++ compiler, let npm run the install script of pkcs11js, and run npm ci',
     });
   }
 }

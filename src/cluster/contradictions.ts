@@ -1,7 +1,7 @@
 import { certificateNames, certificateOfService, services, type CertificateName, type Service } from './cluster.js';
 import { canonicalAddress } from './entries.js';
 import type { ClusterProblem, ClusterProblemCode, Place } from './problem.js';
-import { quoted } from './printable.js';
+import { quoted } from './quoted.js';
 import { readNodes, type ReadNode } from './readable-entries.js';
 import type { YamlText } from './yaml-text.js';
 

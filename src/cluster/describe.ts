@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { formatName, type Certificate } from '../x509/index.js';
 import type { CertificateName, Cluster, ClusterNode, KeyReference } from './cluster.js';
-import { printable } from './printable.js';
+import { printable } from '../bytes/index.js';
 
 /** How long before its end a certificate is said to expire soon, in days. */
 const soonDays = 60;

@@ -1,6 +1,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import type { ClusterProblemCode } from './problem.js';
-import { printable, quoted } from './printable.js';
+import { printable } from '../bytes/index.js';
+import { quoted } from './quoted.js';
 import { readRelease, releaseForms } from './release.js';
 import { closestWord } from './spelling.js';
 

@@ -10,7 +10,7 @@ import {
 } from './cluster.js';
 import { examineClusterFile, type ClusterFile } from './cluster-file.js';
 import type { Complaint } from './entries.js';
-import { quoted } from './printable.js';
+import { quoted } from './quoted.js';
 import { clusterFileError, type ClusterProblem, type ClusterProblemCode } from './problem.js';
 import type { NamedCertificate } from './readable-entries.js';
 import { largestKeyOrCertificateFile, readWholeFile } from './whole-file.js';

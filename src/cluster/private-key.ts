@@ -2,7 +2,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { FormatError, InputError, ProofError } from '../errors.js';
 import { decodePkcs12, decodePrivateKey, formatName, looksLikePkcs12, type Certificate } from '../x509/index.js';
 import type { KeyReference } from './cluster.js';
-import { printable } from './printable.js';
+import { printable } from '../bytes/index.js';
 import { largestKeyOrCertificateFile, readWholeFile } from './whole-file.js';
 
 /**

@@ -1,5 +1,5 @@
 import { InputError } from '../errors.js';
-import { printable } from './printable.js';
+import { printable } from '../bytes/index.js';
 
 /** What can be wrong with a cluster file. */
 export type ClusterProblemCode =

@@ -13,7 +13,7 @@ import { loadZod } from './libraries.js';
 import { closestWord } from './spelling.js';
 import { formatKeyPath, type YamlText, type YamlValue } from './yaml-text.js';
 import type { ClusterProblem, Place } from './problem.js';
-import { quoted } from './printable.js';
+import { quoted } from './quoted.js';
 
 /** A cluster file whose shape is right: what {@link checkShape} gives when it finds no problem. */
 export interface ClusterShape {

@@ -1,6 +1,7 @@
 import type { CST, Document, LineCounter, Node, Scalar, YAMLError, YAMLMap } from 'yaml';
 import { loadYaml } from './libraries.js';
-import { printable, quoted } from './printable.js';
+import { printable } from '../bytes/index.js';
+import { quoted } from './quoted.js';
 import type { ClusterProblem, ClusterProblemCode, Place } from './problem.js';
 
 /** YAML as plain data: text, lists, mappings, and `null` where nothing stands. Numbers and words stay text. */

@@ -1,7 +1,4 @@
-/** Text from a file or certificate, safe to print: control and direction characters are written as `\u{…}`. */
-export function printable(text: string): string {
-  return text.replaceAll(/\p{C}/gu, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
-}
+import { printable } from '../bytes/index.js';
 
 /** Text in double quotes for a message, printable and at most 60 characters of it. */
 export function quoted(text: string): string {
