@@ -77,7 +77,7 @@ export async function createLabCluster(request: LabClusterRequest): Promise<LabC
     ]),
     { path: clusterFileName, content: text, mode: 0o644 },
   ];
-  await placeFiles(directory, files, { overwrite: request.overwrite ?? false, now: request.now });
+  await placeFiles(directory, files, { overwrite: request.overwrite ?? false });
   return {
     clusterFile: join(directory, clusterFileName),
     files: files.map(({ path }) => join(directory, path)),

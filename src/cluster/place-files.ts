@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { copyFile, lstat, mkdir, mkdtemp, open, readFile, rename, rm, rmdir } from 'node:fs/promises';
+import { copyFile, lstat, mkdir, mkdtemp, open, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { InputError } from '../errors.js';
 
@@ -16,7 +16,6 @@ export interface NewFile {
 export interface PlacingOptions {
   /** Whether existing files are replaced. They are kept in `backups/`, with the time and their SHA-1 in the name. */
   readonly overwrite: boolean;
-  readonly now: Date;
 }
 
 /**
@@ -31,7 +30,7 @@ export async function placeFiles(directory: string, files: readonly NewFile[], o
   const existing = await findExisting(directory, files, options.overwrite);
   const undo = new UndoList();
   try {
-    if (await isThere(target)) await placeInside(target, files, existing, options.now, undo);
+    if (await isThere(target)) await placeInside(target, files, existing, undo);
     else await placeWhole(target, files, undo);
   } catch (error) {
     await undo.run();
@@ -78,7 +77,6 @@ async function placeInside(
   target: string,
   files: readonly NewFile[],
   existing: readonly NewFile[],
-  now: Date,
   undo: UndoList,
 ): Promise<void> {
   const beside = await mkdtemp(join(target, '.new-'));
@@ -88,7 +86,7 @@ async function placeInside(
     const path = join(target, file.path);
     await makeFolder(dirname(path), undo, folderMode(file));
     if (existing.includes(file)) {
-      const backup = await keepBackup(target, file.path, now, undo);
+      const backup = await keepBackup(target, file.path, undo);
       await rename(join(beside, file.path), path);
       undo.add(() => rename(backup, path));
     } else {
@@ -127,12 +125,15 @@ async function makeFolder(path: string, undo: UndoList, mode = 0o777): Promise<v
   });
 }
 
-async function keepBackup(target: string, path: string, now: Date, undo: UndoList): Promise<string> {
-  const digest = createHash('sha1')
-    .update(await readFile(join(target, path)))
-    .digest('hex');
-  const time = now.toISOString().replace(/\.\d+/, '').replaceAll(/[-:]/g, '');
-  const backup = join(target, 'backups', `${path}.${time}.${digest.slice(0, 8)}`);
+async function keepBackup(target: string, path: string, undo: UndoList): Promise<string> {
+  const content = await readFile(join(target, path));
+  const { mtime } = await stat(join(target, path));
+  // The name that the command gives the backups of its lists: when the file was changed, and its SHA-1.
+  const time = mtime
+    .toISOString()
+    .replaceAll(':', '-')
+    .replace(/\.\d+Z$/, 'Z');
+  const backup = join(target, 'backups', `${path}.${time}.${createHash('sha1').update(content).digest('hex')}`);
   await makeFolder(dirname(backup), undo, 0o700);
   await copyFile(join(target, path), backup);
   undo.add(() => rm(backup, { force: true }));

@@ -9,6 +9,7 @@ import {
   statSync,
   symlinkSync,
   writeFileSync,
+  utimesSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -324,6 +325,8 @@ describe('what is there already', () => {
     writeFileSync(join(folder, 'certificates/SAST-1.cer'), 'a token');
     writeFileSync(join(folder, 'README'), 'a note');
     await createLabCluster(request());
+    const changed = new Date('2024-02-29T12:00:00Z');
+    for (const path of ['cluster.yaml', 'keys/sub/CallManager.key']) utimesSync(join(folder, path), changed, changed);
     const old = contentOf(folder);
     const { clusterFile, cluster } = await createLabCluster(request({ overwrite: true, release: '14' }));
     expect((await loadCluster(clusterFile)).release.text).toBe('14');
@@ -332,9 +335,9 @@ describe('what is there already', () => {
     expect(fresh['certificates/SAST-1.cer']).toBe(old['certificates/SAST-1.cer']);
     expect(fresh['README']).toBe(old['README']);
     const digest = old['cluster.yaml']!;
-    expect(fresh[`backups/cluster.yaml.20240229T120000Z.${digest.slice(0, 8)}`]).toBe(digest);
+    expect(fresh[`backups/cluster.yaml.2024-02-29T12-00-00Z.${digest}`]).toBe(digest);
     const keyDigest = old['keys/sub/CallManager.key']!;
-    const backup = `backups/keys/sub/CallManager.key.20240229T120000Z.${keyDigest.slice(0, 8)}`;
+    const backup = `backups/keys/sub/CallManager.key.2024-02-29T12-00-00Z.${keyDigest}`;
     expect(fresh[backup]).toBe(keyDigest);
     expect(modeOf(join(folder, backup))).toBe('600');
     expect(fresh['keys/sub/CallManager.key']).not.toBe(keyDigest);
