@@ -63,7 +63,25 @@ function killRunning(): void {
 
 /** Starts a token host. It returns at once: what fails, also at the start, fails the first request. */
 export function openTokenHost(options: TokenHostOptions): TokenHost {
-  return new ForkedHost(options);
+  const host = prepared?.takes(options) === true ? prepared : undefined;
+  if (host === undefined) return new ForkedHost(options);
+  prepared = undefined;
+  host.assign(options);
+  return host;
+}
+
+/** A host that was started ahead and has no module yet. */
+let prepared: ForkedHost | undefined;
+
+/**
+ * Starts a host before it is known for which module: Node.js takes its time to start, and the caller has files to read
+ * meanwhile. The next host that is opened with this process's environment is this one. One that nobody opens ends with
+ * this process.
+ *
+ * @param pinVariables variables that hold PINs, to be left out of its environment.
+ */
+export function prepareTokenHost(pinVariables: readonly string[] = []): void {
+  prepared ??= new ForkedHost({ modulePath: 'a token host', pinVariables });
 }
 
 interface Waiting {
@@ -73,10 +91,11 @@ interface Waiting {
 }
 
 class ForkedHost implements TokenHost {
-  readonly modulePath: string;
+  modulePath: string;
   readonly #child: ChildProcess;
-  readonly #callTimeout: number;
-  readonly #interactionTimeout: number;
+  readonly #pinVariables: readonly string[];
+  #callTimeout: number;
+  #interactionTimeout: number;
   readonly #waiting = new Map<number, Waiting>();
   readonly #pins = new Set<Pin>();
   readonly #record = new CallRecord();
@@ -93,6 +112,7 @@ class ForkedHost implements TokenHost {
 
   constructor(options: TokenHostOptions) {
     this.modulePath = options.modulePath;
+    this.#pinVariables = options.pinVariables ?? [];
     this.#callTimeout = options.callTimeout ?? defaultCallTimeout;
     this.#interactionTimeout = options.interactionTimeout ?? defaultInteractionTimeout;
     this.#child = fork(fileURLToPath(new URL('./host-process.js', import.meta.url)), [], {
@@ -108,6 +128,19 @@ class ForkedHost implements TokenHost {
     });
     this.#listen();
     this.#keepAlive(false);
+  }
+
+  /** Whether a host that has no module yet can become the one that is asked for. */
+  takes({ environment, pinVariables = [] }: TokenHostOptions): boolean {
+    const hides = pinVariables.every((name) => this.#pinVariables.includes(name));
+    return environment === undefined && hides && this.#failure === undefined;
+  }
+
+  /** Gives a host that has no module yet its module and limits. */
+  assign(options: TokenHostOptions): void {
+    this.modulePath = options.modulePath;
+    this.#callTimeout = options.callTimeout ?? defaultCallTimeout;
+    this.#interactionTimeout = options.interactionTimeout ?? defaultInteractionTimeout;
   }
 
   get processId(): number | undefined {

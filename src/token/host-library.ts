@@ -218,6 +218,8 @@ export function describeKey(
 
 /** A batch, and the session with which one thread takes part in it. */
 export interface Share {
+  /** The thread's number in the record of calls. */
+  readonly thread: number;
   readonly session: Uint8Array;
   readonly key: Uint8Array;
   readonly mechanisms: readonly number[];
@@ -259,6 +261,8 @@ export async function signShare(
   } catch (error) {
     Atomics.store(next, 0, share.inputs.length);
     throw error;
+  } finally {
+    recordCall(share.thread, '');
   }
 }
 

@@ -3,6 +3,7 @@
  * add 25 ms to a command that signs one file, and has no promise form that holds its buffers.
  */
 import type { PKCS11 } from 'pkcs11js';
+import { recordCall } from './call-record.js';
 import {
   attributeType,
   describeKey,
@@ -187,11 +188,12 @@ export class HostModule {
     const threads = await this.#startThreads(request);
     const sessions = this.#openSessions(threads.length + 1);
     const next = new SharedArrayBuffer(4);
-    const shares = sessions.map((session) => ({ ...request, session, next }));
+    const shares = sessions.map((session, thread) => ({ ...request, thread, session, next }));
     const [own] = shares;
     if (own === undefined) throw new HostFailureError({ kind: 'internal', message: 'no token was unlocked before' });
     const pin = request.signaturePin;
     const authenticate = pin === undefined ? undefined : () => this.#login(own.session, user.contextSpecific, pin);
+    recordCall(0, '');
     // The others are told first: this thread does not come back to it while it signs.
     const others = shares.slice(1).map((share, index) => threads[index]?.sign(share));
     const mine = signShare(this.library, own, (...values) => this.#signOne(...values), authenticate);

@@ -7,20 +7,17 @@ import type { ThreadData, ThreadMessage } from './host-threads.js';
 const { path, thread } = workerData as ThreadData;
 const library = loadLibrary(path, thread);
 
-function send(message: ThreadMessage): void {
-  recordCall(thread, '');
-  parentPort?.postMessage(message);
-}
-
-async function handle(share: Share): Promise<void> {
+async function answer(share: Share): Promise<ThreadMessage> {
   try {
-    const signed = await signShare(library, share, (...values) => library.C_Sign(...values));
-    send({ signed });
+    return { signed: await signShare(library, share, (...values) => library.C_Sign(...values)) };
   } catch (error) {
     if (!(error instanceof HostFailureError)) throw error;
-    send({ failure: error.failure });
+    return { failure: error.failure };
   }
 }
 
-parentPort?.on('message', (share: Share) => void handle(share));
-send('ready');
+parentPort?.on('message', (share: Share) => {
+  void answer(share).then((message) => parentPort?.postMessage(message));
+});
+recordCall(thread, '');
+parentPort?.postMessage('ready' satisfies ThreadMessage);

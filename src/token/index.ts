@@ -10,7 +10,7 @@ export {
 } from './modules.js';
 export { formatTokenUri, parseTokenUri, type ObjectType, type PinSource, type TokenUri } from './token-uri.js';
 export { Pin, pinFromEnvironment, pinVariable, readPinFile, readPinSource, type PinReading } from './pin.js';
-export { openTokenHost, type TokenHost, type TokenHostOptions } from './host-client.js';
+export { openTokenHost, prepareTokenHost, type TokenHost, type TokenHostOptions } from './host-client.js';
 export { chooseToken, matchesToken, nameToken, type PinState, type TokenInfo, type TokenKey } from './token-info.js';
 export {
   checkToken,
