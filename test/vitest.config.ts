@@ -18,7 +18,8 @@ export default defineConfig({
   ],
   test: {
     include: ['test/**/*.test.ts'],
-    // Threads that initialise one PKCS#11 module together crash it; processes do not. One worker: the tests share two cores.
+    // Threads that initialise one PKCS#11 module together crash it; processes do not. Each file of tests has a SoftHSM2
+    // configuration of its own, so that two of them do not meet on one token.
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 60_000,

@@ -1,12 +1,16 @@
-import { equalBytes } from '../bytes/index.js';
+import { equalBytes, printable } from '../bytes/index.js';
 import type { Cluster, ClusterNode } from '../cluster/index.js';
+import { modulusLengths } from '../signed-file/index.js';
 import {
   draftOfRecord,
+  formatAddress,
+  formatFunction,
   recordFunction,
   type RecordDraft,
   type TrustList,
   type TrustListRecord,
 } from '../trust-list/index.js';
+import { describeRecord, type Checks } from './checks.js';
 import { encodeAddress, emptyRecord, layOut, rewriteRecord, type WantedRecord } from './layout.js';
 import {
   ctlMode,
@@ -18,6 +22,7 @@ import {
   spellingOf,
   type CtlMode,
 } from './present.js';
+import { certificateName } from './spelling.js';
 
 /** How a list is to be arranged. */
 export interface Arrangement {
@@ -36,10 +41,15 @@ interface Placed {
 
 /**
  * The records of a list that holds what is wanted. What the present list has already keeps its place there, and its
- * bytes unless the layout changes; what is new stands behind the wanted record that comes before it.
+ * bytes unless the layout changes; what is new stands behind the wanted record that comes before it. What phones will
+ * notice of it is noticed.
+ *
+ * @throws InputError `cluster-file` or `usage` when the names of a new certificate cannot be written.
  */
-export function arrange(arrangement: Arrangement): readonly RecordDraft[] {
+export function arrange(checks: Checks, arrangement: Arrangement): readonly RecordDraft[] {
   const { wanted, present } = arrangement;
+  noticeKeySizes(checks, wanted);
+  if (present !== undefined) noticeRemovedServers(checks, present, wanted);
   const placed = present === undefined ? [] : placePresent(arrangement, present);
   wanted.forEach((one, index) => {
     if (placed.some((record) => record.wanted === one)) return;
@@ -93,6 +103,47 @@ function findPartners(
     }
   }
   return partners;
+}
+
+/** The servers that phones will no longer find. A renewed certificate, and a second record for the same, are no loss. */
+function noticeRemovedServers(
+  checks: Checks,
+  { list, isReplaced }: NonNullable<Arrangement['present']>,
+  wanted: readonly WantedRecord[],
+): void {
+  const replaced = list.records.filter(isReplaced);
+  const partners = findPartners(replaced, wanted);
+  for (const record of replaced) {
+    if (!isServerRecord(record) || partners.has(record) || wanted.some((one) => servesInstead(record, one))) continue;
+    const { ipAddress } = record;
+    const host = hostOf(record) || (ipAddress === undefined ? '' : formatAddress(ipAddress));
+    checks.notice(
+      'server-removed',
+      `${printable(host || 'a server without a name')} leaves the list as ${formatFunction(record.function)}: ${describeRecord(record)}; phones will not find it there any more`,
+    );
+  }
+}
+
+/** Whether a wanted record does what a present one does, for the same node. */
+function servesInstead(record: TrustListRecord, wanted: WantedRecord): boolean {
+  const isBoth = wanted.role === recordFunction.ccmTftp;
+  const doesTheSame = isBoth ? isSameKind(record, wanted) : record.function === wanted.role;
+  if (!doesTheSame) return false;
+  if (namesNode(record, wanted.node)) return true;
+  const says = hostOf(record) !== '' || holdsCertificate(record, wanted.certificate);
+  return says && standsFor(record, wanted.node);
+}
+
+/** Signed lists and files have a number for some sizes of RSA keys only. */
+function noticeKeySizes(checks: Checks, wanted: readonly WantedRecord[]): void {
+  const messages = wanted.flatMap(({ certificate, node }) => {
+    if (node === undefined || modulusLengths.includes(certificate.keyBits / 8)) return [];
+    const name = certificateName(certificate, node);
+    return [
+      `the ${name} certificate of node ${node.name} has a key of ${certificate.keyBits} bits, for which SIGNATUREMODULUS has no number (512, 1024, 2048 and 4096 have one): it cannot sign lists or files for phones`,
+    ];
+  });
+  for (const message of new Set(messages)) checks.notice('key-size', message);
 }
 
 /** CCM, TFTP and CCM+TFTP are one kind: which of them a node is may have changed. */

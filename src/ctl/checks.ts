@@ -1,13 +1,25 @@
 import { formatHex, printable } from '../bytes/index.js';
 import { RefusalError, type RefusalCode } from '../errors.js';
 import { recordFunction, type TrustList, type TrustListRecord } from '../trust-list/index.js';
-import { formatName, type Certificate } from '../x509/index.js';
+import { formatName, isValidAt, type Certificate } from '../x509/index.js';
 
 /** The checks of phone-rules.md that an administrator may let through, one by one. */
 export type AcceptableCheck = Extract<RefusalCode, `A${string}`>;
 
 /** What the rules have no number for. */
-export type NoticeWord = 'expired-signer' | 'other-signer' | 'same-serial' | 'no-tftp' | 'sha256' | 'header-element';
+export type NoticeWord =
+  | 'expired-signer'
+  | 'expired-token'
+  | 'not-a-sast'
+  | 'weak-key'
+  | 'key-size'
+  | 'other-signer'
+  | 'server-removed'
+  | 'same-serial'
+  | 'no-tftp'
+  | 'emptied'
+  | 'sha256'
+  | 'header-element';
 
 /** Something that does not stop the flow but must be read before phones get the file. */
 export interface Notice {
@@ -55,6 +67,18 @@ export function describeRecord(record: TrustListRecord): string {
 
 function describe(name: string, serialNumber: Uint8Array): string {
   return `${printable(name)} (serial ${formatHex(serialNumber, ':').toUpperCase()})`;
+}
+
+/** Says that a certificate is not valid yet, or no longer. */
+export function noticeDates(
+  checks: Checks,
+  word: 'expired-signer' | 'expired-token',
+  certificate: Certificate,
+  now: Date,
+): void {
+  if (isValidAt(certificate, now)) return;
+  const [from, to] = [certificate.notBefore, certificate.notAfter].map((date) => date.toISOString());
+  checks.notice(word, `${describeCertificate(certificate)} is valid only from ${String(from)} to ${String(to)}`);
 }
 
 /** The signers of a list, for a hint. */

@@ -34,7 +34,14 @@ import {
   noticeTokensToTokenless,
 } from './signer-checks.js';
 import { sign, withAcceptedSigner, type CtlOptions, type CtlResult } from './signing.js';
-import { checkTokenCount, checkTokensAllowed, checkTokensUploaded, requireTokens } from './token-checks.js';
+import {
+  checkTokenCount,
+  checkTokensAllowed,
+  checkTokensUploaded,
+  noticeTokens,
+  noticeTokensNotUploaded,
+  requireTokens,
+} from './token-checks.js';
 import { findLeaving } from './token-serial.js';
 import { serversOf, tokenlessList, tokenList } from './wanted.js';
 
@@ -56,7 +63,9 @@ export async function createTokenCtl(
   checkTokensAllowed(checks, cluster.release);
   requireTokens(all, { cluster });
   checkTokenCount(checks, all);
-  return sign(checks, arrange({ wanted: tokenList(cluster, all), mode: 'token' }), signer, options);
+  noticeTokensNotUploaded(checks, cluster, all);
+  noticeTokens(checks, all, signer.certificate, options.now);
+  return sign(checks, arrange(checks, { wanted: tokenList(cluster, all), mode: 'token' }), signer, options);
 }
 
 /**
@@ -69,7 +78,7 @@ export async function createTokenlessCtl(cluster: Cluster, signer: Signer, optio
   const checks = new Checks(options.accept);
   checkTokenlessAllowed(checks, cluster);
   checkClusterSigner(checks, cluster, signer.certificate);
-  return sign(checks, arrange({ wanted: tokenlessList(cluster), mode: 'tokenless' }), signer, options);
+  return sign(checks, arrange(checks, { wanted: tokenlessList(cluster), mode: 'tokenless' }), signer, options);
 }
 
 /**
@@ -97,13 +106,13 @@ export async function updateCtl(
   checkTokensAllowed(checks, cluster.release);
   checkSignerPresent(checks, present, signer.certificate);
   checkTokenCount(checks, [...tokenRecords(present), signer.certificate]);
-  const records = arrange({
+  const records = arrange(checks, {
     wanted: serversOf(cluster, 'token'),
     mode: 'token',
     present: { list: present, isReplaced: isServerRecord },
     emptied: staysEmptied(present, cluster),
   });
-  return sign(checks, withAcceptedSigner(records, present, signer), signer, options, present);
+  return sign(checks, withAcceptedSigner(checks, records, present, signer, options.now), signer, options, present);
 }
 
 /**
@@ -129,8 +138,9 @@ export async function addToken(
   }
   requireTokens([token], { present });
   checkSignerPresent(checks, present, signer.certificate);
-  const known = withAcceptedSigner(present.records.map(draftOfRecord), present, signer);
+  const known = withAcceptedSigner(checks, present.records.map(draftOfRecord), present, signer, options.now);
   const isSigner = equalBytes(token.der, signer.certificate.der);
+  if (!isSigner) noticeTokens(checks, [token], signer.certificate, options.now);
   const added = layOut({ certificate: token, role: recordFunction.sast }, 'token', presentSpelling(present, token));
   return sign(checks, isSigner ? known : [...known, added], signer, options, present);
 }
@@ -167,7 +177,7 @@ export async function removeToken(
   checkSignerPresent(checks, present, signer.certificate);
   checkTokenCount(checks, [...staying, signer.certificate]);
   const records = present.records.filter((record) => !leaving.includes(record)).map(draftOfRecord);
-  return sign(checks, withAcceptedSigner(records, present, signer), signer, options, present);
+  return sign(checks, withAcceptedSigner(checks, records, present, signer, options.now), signer, options, present);
 }
 
 /**
@@ -214,8 +224,9 @@ export async function toToken(
   requireTokens(all, { cluster, present });
   checkTokenCount(checks, all);
   checkTokensUploaded(checks, cluster, all);
+  noticeTokens(checks, all, signer.certificate, options.now);
   noticeOtherSigners(checks, present, cluster);
-  const records = arrange({
+  const records = arrange(checks, {
     wanted: tokenList(cluster, all),
     mode: 'token',
     present: { list: present, isReplaced: replacedBy(cluster, present) },
@@ -235,7 +246,7 @@ export async function toNonSecure(present: TrustList, signer: Signer, options: C
   checkPresent(checks, present);
   checkSignerPresent(checks, present, signer.certificate);
   const records = present.records.map((record) => emptyRecord(draftOfRecord(record)));
-  return sign(checks, withAcceptedSigner(records, present, signer), signer, options, present);
+  return sign(checks, withAcceptedSigner(checks, records, present, signer, options.now), signer, options, present);
 }
 
 /**
@@ -253,7 +264,7 @@ export async function signCtl(
   if (ctlMode(present) === 'token') checkTokensAllowed(checks, options.release);
   checkSignerPresent(checks, present, signer.certificate);
   const records = present.records.map(draftOfRecord);
-  return sign(checks, withAcceptedSigner(records, present, signer), signer, options, present);
+  return sign(checks, withAcceptedSigner(checks, records, present, signer, options.now), signer, options, present);
 }
 
 /** The given tokens, each once; the signer's certificate first where it is none of them. */
@@ -265,7 +276,7 @@ function tokensWithSigner(tokens: readonly Certificate[], { certificate }: Signe
 
 function rearrangeTokenless(checks: Checks, present: TrustList, cluster: Cluster): readonly RecordDraft[] {
   noticeOtherSigners(checks, present, cluster);
-  return arrange({
+  return arrange(checks, {
     wanted: tokenlessList(cluster),
     mode: 'tokenless',
     present: { list: present, isReplaced: replacedBy(cluster, present) },

@@ -10,8 +10,9 @@ import {
   type RecordDraft,
   type TrustListRecord,
 } from '../trust-list/index.js';
-import { commonName, formatClusterName, formatTokenName, type Certificate } from '../x509/index.js';
+import type { Certificate } from '../x509/index.js';
 import type { CertificateSpelling, CtlMode } from './present.js';
+import { freshSpelling } from './spelling.js';
 
 /** A record that a list must have: whose certificate it holds, and what its owner may do. */
 export interface WantedRecord {
@@ -22,9 +23,6 @@ export interface WantedRecord {
   readonly node?: ClusterNode;
 }
 
-/** Whose tokens the CTL client knows: their serials are written reversed (trust-list-format.md, Serial numbers). */
-const manufacturingAuthority = 'Cisco Manufacturing CA';
-
 /** The address of a token record: a token is nowhere. */
 const noAddress = new Uint8Array(4);
 
@@ -32,7 +30,7 @@ const noAddress = new Uint8Array(4);
 const emptiedTags: readonly number[] = [recordTag.dnsName, recordTag.function, recordTag.ipAddress];
 
 /** Whose records are emptied: CAPF and the signers stay whole. */
-const emptiedFunctions: readonly number[] = [recordFunction.ccm, recordFunction.ccmTftp, recordFunction.tftp];
+export const emptiedFunctions: readonly number[] = [recordFunction.ccm, recordFunction.ccmTftp, recordFunction.tftp];
 
 /**
  * A record in the layout of a mode (trust-list-format.md, Layouts): the CTL client's tags 2 3 4 5 6 7 9 10 with the
@@ -40,13 +38,14 @@ const emptiedFunctions: readonly number[] = [recordFunction.ccm, recordFunction.
  * is in token lists only, has an empty DNSNAME and the address 0.0.0.0.
  *
  * @param present how the list that is changed spells the certificate; fresh names and serial when it is new to it.
+ * @throws InputError `cluster-file` or `usage` when fresh names cannot be written.
  */
 export function layOut(
   { certificate, role, node }: WantedRecord,
   mode: CtlMode,
   present: CertificateSpelling | undefined,
 ): RecordDraft {
-  const spelling = present ?? (node === undefined ? tokenSpelling(certificate) : clusterSpelling(certificate));
+  const spelling = present ?? freshSpelling(certificate, node);
   const host = mode === 'token' ? node?.address : node?.name;
   const signature: ElementDraft[] =
     mode === 'tokenless' ? [{ tag: recordTag.signature, value: certificate.signature }] : [];
@@ -61,24 +60,6 @@ export function layOut(
     { tag: recordTag.certificate, value: certificate.der },
     { tag: recordTag.ipAddress, value: node === undefined ? noAddress : encodeAddress(node.address) },
   ];
-}
-
-/** How the CTL client spells a token that is new to a list. */
-function tokenSpelling(certificate: Certificate): CertificateSpelling {
-  const isVendors = commonName(certificate.issuer) === manufacturingAuthority;
-  return {
-    subjectName: encodeText(formatTokenName(certificate.subject)),
-    issuerName: encodeText(formatTokenName(certificate.issuer)),
-    serialNumber: isVendors ? certificate.serialNumber.slice().reverse() : certificate.serialNumber,
-  };
-}
-
-function clusterSpelling(certificate: Certificate): CertificateSpelling {
-  return {
-    subjectName: encodeText(formatClusterName(certificate.subject)),
-    issuerName: encodeText(formatClusterName(certificate.issuer)),
-    serialNumber: certificate.serialNumber,
-  };
 }
 
 /**
@@ -103,9 +84,17 @@ export function rewriteRecord(record: TrustListRecord, layout: RecordDraft): Rec
 
 /** A CCM or TFTP record as a non-secure cluster's CTL has it: tags 2 4 10 only. Any other record stays as it is. */
 export function emptyRecord(record: RecordDraft): RecordDraft {
-  const role = record.find(({ tag }) => tag === recordTag.function)?.value;
-  const isEmptied = role !== undefined && emptiedFunctions.includes(decodeNumber(role));
-  return isEmptied ? record.filter(({ tag }) => emptiedTags.includes(tag)) : record;
+  return emptiedFunctions.includes(functionOf(record)) ? record.filter(({ tag }) => emptiedTags.includes(tag)) : record;
+}
+
+/** The value of an element of a record that is to be written. */
+export function valueOf(record: RecordDraft, tag: number): Uint8Array | undefined {
+  return record.find((element) => element.tag === tag)?.value;
+}
+
+/** FUNCTION of a record that is to be written. */
+export function functionOf(record: RecordDraft): number {
+  return decodeNumber(valueOf(record, recordTag.function) ?? new Uint8Array());
 }
 
 /**

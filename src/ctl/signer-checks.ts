@@ -2,10 +2,11 @@ import { equalBytes } from '../bytes/index.js';
 import { isAtLeast, type Cluster } from '../cluster/index.js';
 import { RefusalError } from '../errors.js';
 import { recordFunction, trustListKind, verifyTrustList, type TrustList } from '../trust-list/index.js';
-import { isValidAt, type Certificate } from '../x509/index.js';
+import type { Certificate } from '../x509/index.js';
 import { isOwnSigner } from './arrangement.js';
-import { describeCertificate, describeRecord, describeSigners, type Checks } from './checks.js';
-import { holdsCertificate, isSignerOf, isTokenRecord } from './present.js';
+import { describeCertificate, describeRecord, describeSigners, noticeDates, type Checks } from './checks.js';
+import { holdsCertificate, isSignerOf, isTokenRecord, presentSpelling } from './present.js';
+import { clusterSpelling } from './spelling.js';
 import { clusterSigners, tokenlessSigner } from './wanted.js';
 
 /**
@@ -67,9 +68,22 @@ export function checkClusterSigner(checks: Checks, cluster: Cluster, signer: Cer
 export function noticeTokensToTokenless(checks: Checks, present: TrustList, signer: Certificate): void {
   if (isSignerOf(present, signer)) return;
   const isServer = present.records.some((record) => holdsCertificate(record, signer));
+  const spelled = hasOtherSpelling(present, signer)
+    ? '; the list repeats its issuer and serial as the present one spells them, not as the cluster does: the ITL and TVS compare bytes and would not find it'
+    : '';
   checks.notice(
     'A4',
-    `${describeCertificate(signer)} ${isServer ? 'is in the present list as a server, not as a signer' : 'is not in the present list'}: ${unknownSigner}`,
+    `${describeCertificate(signer)} ${isServer ? 'is in the present list as a server, not as a signer' : 'is not in the present list'}: ${unknownSigner}${spelled}`,
+  );
+}
+
+/** Whether a list has a certificate under another issuer or serial than an ITL has, and TVS is asked with. */
+function hasOtherSpelling(present: TrustList, certificate: Certificate): boolean {
+  const spelling = presentSpelling(present, certificate);
+  const own = clusterSpelling(certificate);
+  return (
+    spelling !== undefined &&
+    !(equalBytes(spelling.issuerName, own.issuerName) && equalBytes(spelling.serialNumber, own.serialNumber))
   );
 }
 
@@ -100,9 +114,7 @@ export function checkTokenlessSigner(checks: Checks, present: TrustList, cluster
 
 /** An expired signer signs all the same: phones do not look at dates, but clusters complain. */
 export function noticeExpiredSigner(checks: Checks, signer: Certificate, now: Date): void {
-  if (isValidAt(signer, now)) return;
-  const [from, to] = [signer.notBefore, signer.notAfter].map((date) => date.toISOString());
-  checks.notice('expired-signer', `${describeCertificate(signer)} is valid only from ${String(from)} to ${String(to)}`);
+  noticeDates(checks, 'expired-signer', signer, now);
 }
 
 /** Signers that stay in a tokenless list though neither a token nor the cluster file stands for them. */

@@ -1,8 +1,8 @@
-import { decodeNumber, equalBytes, formatHex } from '../bytes/index.js';
+import { equalBytes, formatHex } from '../bytes/index.js';
 import { InputError, RefusalError } from '../errors.js';
-import { digestCodes, headerElements, headerTag } from '../signed-file/index.js';
+import { digestCodes, headerTag } from '../signed-file/index.js';
 import type { DigestAlgorithm, Signer } from '../signer/index.js';
-import { encodeText, findElement, type Element } from '../tlv/index.js';
+import { encodeText, findElement } from '../tlv/index.js';
 import {
   encodeRecords,
   largestTrustList,
@@ -15,10 +15,11 @@ import {
 } from '../trust-list/index.js';
 import type { Certificate } from '../x509/index.js';
 import { describeCertificate, type AcceptableCheck, type Checks, type Notice } from './checks.js';
-import { layOut } from './layout.js';
+import { functionOf, layOut, valueOf } from './layout.js';
+import { noticeDigest, noticeFileSigners, noticeHeader } from './list-notices.js';
 import { ctlMode, holdsCertificate, isSignerOf } from './present.js';
 import { noticeExpiredSigner } from './signer-checks.js';
-import { requireTokens } from './token-checks.js';
+import { noticeTokens, requireTokens } from './token-checks.js';
 
 /** What every flow is told. */
 export interface CtlOptions {
@@ -45,12 +46,15 @@ export interface CtlResult {
  * its signers from the cluster file only.
  */
 export function withAcceptedSigner(
+  checks: Checks,
   records: readonly RecordDraft[],
   present: TrustList,
   { certificate }: Signer,
+  now: Date,
 ): readonly RecordDraft[] {
   if (isSignerOf(present, certificate) || ctlMode(present) === 'tokenless') return records;
   requireTokens([certificate], { present });
+  noticeTokens(checks, [certificate], certificate, now);
   return [...records, layOut({ certificate, role: recordFunction.sast }, 'token', undefined)];
 }
 
@@ -65,8 +69,8 @@ export async function sign(
   const signingRecord = findSigningRecord(records, signer.certificate);
   checkAmbiguity(checks, records, records[signingRecord] ?? []);
   noticeExpiredSigner(checks, signer.certificate, options.now);
-  noticeTftp(checks, records);
-  noticeHeaderElements(checks, present);
+  noticeFileSigners(checks, records);
+  noticeHeader(checks, present);
   const draft = { ...headerOf(present, options), records, signingRecord };
   noticeDigest(checks, draft.digestAlgorithm);
   const list = await signTrustList(draft, limited(signer, records));
@@ -91,14 +95,6 @@ function headerOf(
     fileName: fileName ?? encodeText('CTLFile.tlv'),
     timestamp,
   };
-}
-
-function valueOf(record: RecordDraft, tag: number): Uint8Array | undefined {
-  return record.find((element) => element.tag === tag)?.value;
-}
-
-function functionOf(record: RecordDraft): number {
-  return decodeNumber(valueOf(record, recordTag.function) ?? new Uint8Array());
 }
 
 /** The function-0 record that holds a certificate: the whole of it, so that an older one with the same key is not it. */
@@ -165,32 +161,6 @@ function ambiguousIdentities(records: readonly RecordDraft[]): ReadonlySet<strin
     else if (!equalBytes(first, key)) ambiguous.add(identity);
   }
   return ambiguous;
-}
-
-/** P12: configuration files are signed by a server with function 2 or 3. */
-function noticeTftp(checks: Checks, records: readonly RecordDraft[]): void {
-  const signsFiles: readonly number[] = [recordFunction.ccmTftp, recordFunction.tftp];
-  if (records.some((record) => signsFiles.includes(functionOf(record)))) return;
-  checks.notice(
-    'no-tftp',
-    'no server of the list may sign configuration files (CCM+TFTP or TFTP): phones must find the TFTP server in their ITL, or TVS must vouch for it',
-  );
-}
-
-/** Phones are known to take SHA-1 and SHA-512 (trust-list-format.md, Header). */
-function noticeDigest(checks: Checks, digestAlgorithm: DigestAlgorithm): void {
-  if (digestAlgorithm !== 'sha256') return;
-  checks.notice('sha256', 'the list is signed over SHA-256; phones are known to take SHA-1 and SHA-512 only');
-}
-
-/** The header is written anew: what nobody knows the meaning of cannot be signed on. */
-function noticeHeaderElements(checks: Checks, present: TrustList | undefined): void {
-  const tagsOf = (elements: readonly Element[]): number[] =>
-    elements.flatMap(({ tag, children }) => [tag, ...tagsOf(children ?? [])]);
-  for (const tag of new Set(tagsOf(present?.header.elements ?? []))) {
-    if (headerElements.has(tag)) continue;
-    checks.notice('header-element', `the header of the present list has an element ${tag}, which the new header lacks`);
-  }
 }
 
 /** A signer that is not asked for a list that no phone loads: a signature for it would be spent for nothing. */

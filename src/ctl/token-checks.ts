@@ -3,8 +3,8 @@ import { tokensEnd, type Cluster, type Release } from '../cluster/index.js';
 import { ProofError, RefusalError } from '../errors.js';
 import { modulusLengths } from '../signed-file/index.js';
 import type { TrustList } from '../trust-list/index.js';
-import type { Certificate } from '../x509/index.js';
-import { describeCertificate, type Checks } from './checks.js';
+import { commonName, type Certificate } from '../x509/index.js';
+import { describeCertificate, noticeDates, type Checks } from './checks.js';
 import { holdsCertificate, isServerRecord } from './present.js';
 
 /**
@@ -37,14 +37,47 @@ export function checkTokensAllowed(checks: Checks, release: Release | undefined)
 
 /** A3: phones with a tokenless list accept a token list only through TVS, which knows Phone-SAST-trust. */
 export function checkTokensUploaded(checks: Checks, cluster: Cluster, tokens: readonly Certificate[]): void {
-  const uploaded = cluster.trustStores['Phone-SAST-trust'] ?? [];
-  const missing = tokens.filter((token) => !uploaded.some((certificate) => equalBytes(certificate.der, token.der)));
+  const missing = notUploaded(cluster, tokens);
+  checks.notice(
+    'A3',
+    'the present list has no token: phones accept this one only where TVS vouches for the token that signs; phones without Security by Default need their CTL deleted by hand',
+  );
   if (missing.length === 0) return;
   checks.refuse(
     'A3',
     `not in the cluster file's Phone-SAST-trust: ${missing.map(describeCertificate).join(', ')}; phones would reject the list`,
     'run "token export", upload each certificate to Phone-SAST-trust, and add it to trustStores in the cluster file',
   );
+}
+
+/** A3 with a first list: phones have an ITL from their cluster, and find the token that signs through TVS (P5). */
+export function noticeTokensNotUploaded(checks: Checks, cluster: Cluster, tokens: readonly Certificate[]): void {
+  const missing = notUploaded(cluster, tokens);
+  if (missing.length === 0) return;
+  checks.notice(
+    'A3',
+    `not in the cluster file's Phone-SAST-trust: ${missing.map(describeCertificate).join(', ')}; phones that hold an ITL accept the list only where TVS vouches for the token that signs, and TVS knows tokens from there`,
+  );
+}
+
+function notUploaded(cluster: Cluster, tokens: readonly Certificate[]): readonly Certificate[] {
+  const uploaded = cluster.trustStores['Phone-SAST-trust'] ?? [];
+  return tokens.filter((token) => !uploaded.some((certificate) => equalBytes(certificate.der, token.der)));
+}
+
+/** What is odd about a token that joins a list, but does not keep it from signing. */
+export function noticeTokens(checks: Checks, tokens: readonly Certificate[], signer: Certificate, now: Date): void {
+  for (const token of tokens) {
+    const name = describeCertificate(token);
+    // Of the signer, the last step of every flow says it.
+    if (!equalBytes(token.der, signer.der)) noticeDates(checks, 'expired-token', token, now);
+    if (commonName(token.subject)?.startsWith('SAST-') !== true) {
+      checks.notice('not-a-sast', `${name} does not call itself a token: the CN of a token begins with SAST-`);
+    }
+    if (token.keyBits < 1024) {
+      checks.notice('weak-key', `${name} has an RSA key of ${token.keyBits} bits; tokens have 1024 or more`);
+    }
+  }
 }
 
 /**

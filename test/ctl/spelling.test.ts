@@ -403,7 +403,7 @@ describe('tokenless lists of other writers', () => {
       options,
     );
     expect(outlineOf(tokens.list)).toEqual(['0', '0 other-cluster-pub', '2 10.48.47.153', '0']);
-    expect(tokens.notices.map(({ check }) => check)).toEqual(['other-signer']);
+    expect(tokens.notices.map(({ check }) => check)).toEqual(['A3', 'other-signer']);
   });
 
   test('the signer of a publisher that was replaced goes with its servers', async () => {
@@ -415,7 +415,7 @@ describe('tokenless lists of other writers', () => {
     const present = await foreignList(drafts, 0, subscriber.signer);
     const { list, notices } = await updateCtl(present, before, publisher.signer, options);
     expect(outlineOf(list)).toEqual(['0 cucm-1051-a-pub', '2 cucm-1051-a-pub']);
-    expect(notices.map(({ check }) => check)).toEqual(['A6']);
+    expect(notices.map(({ check }) => check)).toEqual(['A6', 'server-removed']);
   });
 });
 
@@ -519,4 +519,19 @@ describe('unknown elements of the header', () => {
       'header-element: the header of the present list has an element 60, which the new header lacks',
     ]);
   });
+
+  test.each([[{ signatureAlgorithm: 7 }, /keeps SIGNATUREALGORITHM 7 /]])(
+    '%j is kept, and that is said',
+    async (header, words) => {
+      const drafts = present.records.map(draftOfRecord);
+      const { list, notices } = await signCtl(
+        await foreignList(drafts, 2, tokenB.signer, header),
+        tokenB.signer,
+        options,
+      );
+      expect(list.header).toMatchObject(header);
+      expect(notices.map(({ check }) => check)).toEqual(['header-element']);
+      expect(notices[0]!.message).toMatch(words);
+    },
+  );
 });
