@@ -19,7 +19,7 @@ export async function readCertificate(path: string): Promise<Certificate> {
 }
 
 /** Decodes the content of a file. @throws InputError, which names the file, for content that is malformed */
-export function namingFile<Content>(path: string, what: string, decode: () => Content): Content {
+function namingFile<Content>(path: string, what: string, decode: () => Content): Content {
   try {
     return decode();
   } catch (error) {

@@ -33,9 +33,6 @@ const groups: Readonly<Record<string, Group>> = {
   },
 };
 
-/** The names of all groups, for completion. */
-export const groupNames: readonly string[] = Object.keys(groups);
-
 /**
  * A program with one group's commands, or with all of them. Without a command it prints its help on standard error and
  * ends with exit code 2, as wrong usage: a script that forgot the command must not go on.

@@ -1,7 +1,7 @@
 import { printable } from '../../bytes/index.js';
 import { loadCluster } from '../../cluster/index.js';
 import { ctlMode, tokenRecords, type AcceptableCheck, type CtlOptions, type CtlResult } from '../../ctl/index.js';
-import { FormatError, InputError } from '../../errors.js';
+import { FormatError, InputError, RefusalError } from '../../errors.js';
 import { digestAlgorithms, type Signer } from '../../signer/index.js';
 import { describeTrustList, type TrustListRecord } from '../../trust-list/index.js';
 import { decodeCertificate, type Certificate } from '../../x509/index.js';
@@ -68,6 +68,8 @@ async function refuseEarly(flow: Flow, work: Work): Promise<void> {
       await flow({ ...work, signers });
     } catch (error) {
       if (error instanceof ReachedSignature) return;
+      // That a token which leaves the list cannot sign it says nothing of the token that was named.
+      if (error instanceof RefusalError && error.code === 'signing-token') continue;
       refusal ??= error instanceof Error ? error : new Error(String(error));
     }
   }

@@ -1,0 +1,357 @@
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { createSoftHsm } from 'softhsm-config';
+import { expectFailure, jsonOf, snapshot } from './etoken-bridge.js';
+import { makeSoftTokens, pinStates } from './soft-tokens.js';
+
+const tokens = await makeSoftTokens();
+const { folder, first, second, module, run } = tokens;
+
+describe('token list', () => {
+  test('prints label, serial, model, PIN state, keys and URI of each token, with a URI each', () => {
+    const { status, stdout, stderr } = run(['token', 'list']);
+    const blocks = stdout.split('\n\n').map((block) => block.trimEnd().split('\n'));
+    expect(blocks).toHaveLength(2);
+    for (const { token, commonName } of [first, second]) {
+      const block = blocks.find(([label]) => label === token.label);
+      expect(block).toEqual([
+        token.label,
+        `  serial  ${token.serialNumber}`,
+        '  model   SoftHSM project SoftHSM v2',
+        '  PIN     ok',
+        `  keys    RSA 1024 (${commonName.trim()})`,
+        `  URI     ${token.uri}`,
+      ]);
+    }
+    expect([status, stderr]).toEqual([0, '']);
+  });
+
+  test('--json has stable keys', () => {
+    const outcome = run(['token', 'list', '--json']);
+    const document = jsonOf(outcome) as { tokens: Record<string, unknown>[]; modules: object[]; warnings: string[] };
+    expect(Object.keys(document)).toEqual(['tokens', 'modules', 'warnings']);
+    const listed = document.tokens.find(({ label }) => label === first.token.label);
+    expect(listed).toMatchObject({
+      label: 'SAST first',
+      serialNumber: first.token.serialNumber,
+      pin: { state: 'ok', words: 'ok' },
+      loginRequired: true,
+      keys: [{ bits: 1024, type: 'rsa', id: Buffer.from(first.keyId).toString('hex'), label: first.commonName.trim() }],
+      uri: first.token.uri,
+    });
+    expect(document.modules).toMatchObject([{ path: module, family: 'SoftHSM2', failures: [] }]);
+    expect(document.warnings).toEqual([]);
+    expect([outcome.status, outcome.stderr]).toEqual([0, '']);
+  });
+
+  test.each([
+    ['--token', () => ['--token', first.token.uri], {}],
+    ['--token-label', () => ['--token-label', first.token.label], {}],
+    ['--token-serial', () => ['--token-serial', first.token.serialNumber.toUpperCase()], {}],
+    ['ETOKEN_BRIDGE_TOKEN as a URI', () => [], { ETOKEN_BRIDGE_TOKEN: first.token.uri }],
+    ['ETOKEN_BRIDGE_TOKEN as a label', () => [], { ETOKEN_BRIDGE_TOKEN: first.token.label }],
+  ])('%s names one', (_how, options, env) => {
+    const listed = jsonOf(run(['token', 'list', '--json', ...options()], { env })) as { tokens: { label: string }[] };
+    expect(listed.tokens.map(({ label }) => label)).toEqual(['SAST first']);
+  });
+
+  test('an option wins over ETOKEN_BRIDGE_TOKEN', () => {
+    const env = { ETOKEN_BRIDGE_TOKEN: first.token.uri };
+    const words = ['token', 'list', '--json', '--token-label', second.token.label];
+    const listed = jsonOf(run(words, { env })) as { tokens: { label: string }[] };
+    expect(listed.tokens.map(({ label }) => label)).toEqual(['SAST second']);
+  });
+
+  test('a token that is not plugged in: 3, and which there are', () => {
+    for (const words of [['list'], ['certificates'], ['export', '--out', 'nothing']]) {
+      const outcome = run(['token', ...words, '--token-label', 'SAST third']);
+      expectFailure(outcome, 3, 'no token is the one with label "SAST third"; there are:', 'with --token, in quotes');
+      expect(outcome.stderr).toContain(first.token.uri);
+      expect(outcome.stderr).toContain(second.token.uri);
+    }
+    expect(existsSync(join(folder, 'nothing'))).toBe(false);
+  });
+
+  test('no token at all: 3, with what was asked', async () => {
+    const empty = await createSoftHsm(join(folder, 'empty'));
+    for (const words of [['list'], ['certificates'], ['check'], ['export', '--out', 'nothing']]) {
+      const outcome = run(['token', ...words], { env: { SOFTHSM2_CONF: empty.configuration } });
+      expectFailure(outcome, 3, 'no token was found', 'plug');
+    }
+    expect(existsSync(join(folder, 'nothing'))).toBe(false);
+  });
+});
+
+describe('token modules', () => {
+  test('shows the module that the environment names', () => {
+    const { status, stdout, stderr } = run(['token', 'modules']);
+    const lines = stdout.trimEnd().split('\n');
+    expect(lines[0]).toMatch(/^STATE +FAMILY +MODULE +FROM +DETAIL$/);
+    expect(lines[1]).toMatch(/^found +SoftHSM2 +\S+ +environment ETOKEN_BRIDGE_MODULE +64-bit \S+ library$/);
+    expect(lines).toHaveLength(2);
+    expect([status, stderr]).toEqual([0, '']);
+  });
+
+  test('without a name it finds SoftHSM2 by itself, and --all lists where it looked', () => {
+    const some = run(['token', 'modules'], { env: { ETOKEN_BRIDGE_MODULE: '' } });
+    expect(some.stdout).toMatch(/^found +SoftHSM2 .* built-in table /m);
+    expect(some.stderr).toMatch(/^\d+ more places have no module; --all lists them\n$/);
+    const all = run(['token', 'modules', '--all', '--json'], { env: { ETOKEN_BRIDGE_MODULE: '' } });
+    const { modules } = jsonOf(all) as { modules: Record<string, unknown>[] };
+    expect(modules.length).toBeGreaterThan(5);
+    const keys = ['path', 'family', 'source', 'state', 'detail', 'warning'];
+    for (const one of modules) expect(Object.keys(one)).toEqual(keys);
+    expect(modules.map(({ state }) => state)).toContain('missing');
+    expect([all.status, all.stderr]).toEqual([0, '']);
+  });
+
+  test('nothing found: 3, and the table says where', () => {
+    const { status, stdout, stderr } = run(['token', 'modules', '--module', '/nonexistent/libeTPkcs11.so']);
+    expect(stdout).toMatch(/^missing +SafeNet +\/nonexistent\/libeTPkcs11.so +option +does not exist$/m);
+    expect(stderr).toMatch(/^no PKCS#11 module was found: install/);
+    expect(status).toBe(3);
+  });
+});
+
+describe('a module that cannot be used: its own error each, exit code 3', () => {
+  /** The first bytes of an ELF file: class, machine, type 3 (a shared object). */
+  function elf(bits: 32 | 64, machine: number): Buffer {
+    const header = Buffer.alloc(4096);
+    header.write('\u007fELF', 'latin1');
+    header.writeUInt8(bits === 32 ? 1 : 2, 4);
+    header.writeUInt8(1, 5);
+    header.writeUInt8(1, 6);
+    header.writeUInt16LE(3, 16);
+    header.writeUInt16LE(machine, 18);
+    return header;
+  }
+  const foreign =
+    process.arch === 'arm64' ? { machine: 62, words: '64-bit x86' } : { machine: 183, words: '64-bit ARM' };
+  const inFolder = (name: string): string => join(folder, name);
+  writeFileSync(inFolder('libtext.so'), '#!/bin/sh\necho no library\n');
+  writeFileSync(inFolder('libempty.so'), '');
+  writeFileSync(
+    inFolder('libjunk.so'),
+    Uint8Array.from({ length: 300 }, (_, index) => index % 256),
+  );
+  writeFileSync(inFolder('lib32.so'), elf(32, 3));
+  writeFileSync(inFolder('libforeign.so'), elf(64, foreign.machine));
+  mkdirSync(inFolder('libfolder.so'));
+  // A library that every process has loaded, and that knows nothing of PKCS#11.
+  const { sharedObjects } = process.report.getReport() as { sharedObjects: string[] };
+  const libm = sharedObjects.find((path) => /\/libm[.-]/.test(path)) ?? '';
+
+  const cases: readonly (readonly [what: string, path: string, error: RegExp | string, hint: RegExp | string])[] = [
+    ['missing', inFolder('none.so'), 'none.so does not exist', 'check the path'],
+    ['a directory', inFolder('libfolder.so'), 'libfolder.so is a directory', 'give the file of'],
+    ['a text file', inFolder('libtext.so'), 'libtext.so is a text file, not a library', 'give the file of'],
+    ['an empty file', inFolder('libempty.so'), 'libempty.so is an empty file', 'give the file of'],
+    ['another file', inFolder('libjunk.so'), 'libjunk.so is not a library', 'give the file of'],
+    [
+      'a 32-bit library',
+      inFolder('lib32.so'),
+      'lib32.so is built for 32-bit x86, and this Node.js is',
+      'for this processor',
+    ],
+    [
+      'a library for another processor',
+      inFolder('libforeign.so'),
+      `libforeign.so is built for ${foreign.words}, and this Node.js is`,
+      'for this processor',
+    ],
+    ['a library without PKCS#11', libm, 'is a library, and no PKCS#11 module', "the vendor's PKCS#11 library"],
+  ];
+
+  test.each(cases)('%s', (_what, path, error, hint) => {
+    expectFailure(run(['token', 'list', '--module', path]), 3, error, hint);
+    expectFailure(run(['token', 'list'], { env: { ETOKEN_BRIDGE_MODULE: path } }), 3, error, hint);
+  });
+
+  test.skipIf(process.getuid?.() === 0)('a file that may not be read (not as root)', () => {
+    writeFileSync(inFolder('libsecret.so'), elf(64, 62));
+    chmodSync(inFolder('libsecret.so'), 0);
+    expectFailure(
+      run(['token', 'list', '--module', inFolder('libsecret.so')]),
+      3,
+      'cannot be read',
+      'may read the file',
+    );
+  });
+
+  test('a command that would sign tells it too, and writes nothing', () => {
+    const words = ['ctl', 'create', '--mode', 'token', '--cluster', tokens.cluster, '--out', 'never.tlv'];
+    const outcome = run([...words, '--module', inFolder('libtext.so'), '--pin-file', first.pinFile]);
+    expectFailure(outcome, 3, 'libtext.so is a text file, not a library');
+    expect(existsSync(inFolder('never.tlv'))).toBe(false);
+  });
+
+  test('the errors differ from each other', () => {
+    const texts = cases.map(([, path]) => run(['token', 'list', '--module', path]).stderr.replaceAll(path, 'PATH'));
+    expect(new Set(texts).size).toBe(cases.length);
+  });
+});
+
+describe('token certificates', () => {
+  test('prints what the certificates say, without a PIN', () => {
+    const { status, stdout, stderr } = run(['token', 'certificates']);
+    for (const { certificate, commonName, token } of [first, second]) {
+      expect(stdout).toContain(`subject  CN=${commonName}, OU=IPCBU, O=Cisco Systems, Inc.\n`);
+      const serial = Buffer.from(certificate.serialNumber).toString('hex').toUpperCase().match(/../g)!.join(':');
+      expect(stdout).toContain(`issuer   CN=Cisco Manufacturing CA, O=Cisco Systems\nserial   ${serial}\n`);
+      expect(stdout).toContain(
+        `token    ${token.label} (serial ${token.serialNumber}), object "${commonName.trim()}"\n`,
+      );
+    }
+    expect(stdout.match(/private key not visible without the PIN \(--login\)/g)).toHaveLength(2);
+    expect([status, stderr]).toEqual([0, '']);
+  });
+
+  test('--login tells whether the private key is there', () => {
+    const words = ['token', 'certificates', '--json', '--login', ...first.options];
+    const { certificates } = jsonOf(run(words)) as { certificates: Record<string, unknown>[] };
+    expect(certificates).toHaveLength(1);
+    expect(Object.keys(certificates[0]!)).toEqual([
+      'subject',
+      'issuer',
+      'serialNumber',
+      'notBefore',
+      'notAfter',
+      'sha1',
+      'keyType',
+      'keyBits',
+      'hasPrivateKey',
+      'object',
+      'id',
+      'token',
+    ]);
+    expect(certificates[0]).toMatchObject({ hasPrivateKey: true, keyType: 'rsa', keyBits: 1024 });
+  });
+
+  test('one PIN from a file is not tried on two tokens', () => {
+    const outcome = run(['token', 'certificates', '--login', '--pin-file', first.pinFile]);
+    expectFailure(outcome, 3, 'there are 2 tokens to choose from', 'with --token, in quotes');
+    expect(pinStates(tokens)).toEqual({ 'SAST first': 'ok', 'SAST second': 'ok' });
+  });
+});
+
+describe('token export', () => {
+  const openssl = (...words: readonly string[]): string => {
+    const result = spawnSync('openssl', words, { encoding: 'utf8', cwd: folder });
+    expect(result.stderr).toBe('');
+    return result.stdout;
+  };
+
+  test('writes each certificate to <CN>.cer in DER, with the blanks cut off, and openssl reads it', () => {
+    const { status, stdout, stderr } = run(['token', 'export', '--out', 'sast/new']);
+    const names = [first, second].map(({ commonName }) => `${commonName.trim()}.cer`).sort();
+    expect(names[0]).toMatch(/^SAST-ADN[0-9a-f]{8}\.cer$/);
+    expect(readdirSync(join(folder, 'sast/new')).sort()).toEqual(names);
+    expect(stdout.trimEnd().split('\n').sort()).toEqual(names.map((name) => `sast/new/${name}`));
+    expect(stderr).toMatch(/^next: upload each file to Phone-SAST-trust/);
+    expect(status).toBe(0);
+    for (const { commonName, certificate } of [first, second]) {
+      const path = `sast/new/${commonName.trim()}.cer`;
+      expect(readFileSync(join(folder, path)).equals(certificate.der)).toBe(true);
+      const words = ['x509', '-inform', 'DER', '-in', path, '-noout', '-subject', '-nameopt', 'RFC2253', '-serial'];
+      const serial = Buffer.from(certificate.serialNumber).toString('hex').toUpperCase();
+      const printed = openssl(...words);
+      expect(printed).toContain(`CN=${commonName.trim()}`);
+      expect(printed).toContain(`serial=${serial}\n`);
+    }
+  });
+
+  test('--format pem, and --json', () => {
+    const outcome = run([
+      'token',
+      'export',
+      '--out',
+      'sast-pem',
+      '--format',
+      'pem',
+      '--json',
+      '--quiet',
+      '--token',
+      first.token.uri,
+    ]);
+    const { files } = jsonOf(outcome) as { files: { path: string; subject: string; token: string }[] };
+    expect(files).toEqual([
+      {
+        path: `sast-pem/${first.commonName.trim()}.cer`,
+        subject: `CN=${first.commonName}, OU=IPCBU, O=Cisco Systems, Inc.`,
+        token: first.token.serialNumber,
+      },
+    ]);
+    expect([outcome.status, outcome.stderr]).toEqual([0, '']);
+    const der = openssl('x509', '-in', files[0]!.path, '-outform', 'PEM');
+    expect(der).toBe(readFileSync(join(folder, files[0]!.path), 'utf8'));
+  });
+
+  test('again: what is the same is left as it is, without a backup', () => {
+    const before = snapshot(join(folder, 'sast'));
+    expect(run(['token', 'export', '--out', 'sast/new']).status).toBe(0);
+    expect(snapshot(join(folder, 'sast'))).toEqual(before);
+  });
+
+  test('a name that is taken by a folder, or a folder by a file: 2, and nothing is written', () => {
+    const last = second.commonName.trim();
+    mkdirSync(join(folder, `sast-taken/${last}.cer`), { recursive: true });
+    expectFailure(run(['token', 'export', '--out', 'sast-taken']), 2, `${last}.cer is no file`, 'give another --out');
+    expect(readdirSync(join(folder, 'sast-taken'))).toEqual([`${last}.cer`]);
+    writeFileSync(join(folder, 'a-file'), '');
+    expectFailure(
+      run(['token', 'export', '--out', 'a-file']),
+      2,
+      'the folder a-file cannot be made',
+      'give another --out',
+    );
+  });
+});
+
+describe('token check', () => {
+  test('signs with each digest in both ways, and tells how long it took and the state of the PIN', () => {
+    const { status, stdout, stderr } = run(['token', 'check', ...first.options]);
+    const lines = stdout.trimEnd().split('\n');
+    expect(lines[0]).toMatch(/^token "SAST first" \(serial [0-9a-f]+\), CN=SAST-ADN.*: opened in \d+ ms$/);
+    const trials = lines.slice(2, -1).map((line) => line.split(/ {2,}/));
+    expect(trials.map(([digest, mechanism, result]) => [digest, mechanism, result])).toEqual([
+      ['sha1', 'CKM_RSA_PKCS', 'signed and verified'],
+      ['sha1', 'CKM_SHA1_RSA_PKCS', 'signed and verified'],
+      ['sha256', 'CKM_RSA_PKCS', 'signed and verified'],
+      ['sha256', 'CKM_SHA256_RSA_PKCS', 'signed and verified'],
+      ['sha512', 'CKM_RSA_PKCS', 'signed and verified'],
+      ['sha512', 'CKM_SHA512_RSA_PKCS', 'signed and verified'],
+    ]);
+    for (const trial of trials) expect(trial[3]).toMatch(/^\d+\.\d ms$/);
+    expect(lines.at(-1)).toBe('PIN: ok');
+    expect([status, stderr]).toEqual([0, '']);
+  });
+
+  test('--json', () => {
+    const outcome = run(['token', 'check', '--json', ...second.options]);
+    const document = jsonOf(outcome) as { trials: Record<string, unknown>[] };
+    expect(document).toMatchObject({
+      token: { label: 'SAST second', serialNumber: second.token.serialNumber, uri: second.token.uri },
+      ok: true,
+      pin: { state: 'ok', words: 'ok' },
+      warnings: [],
+    });
+    for (const trial of document.trials) {
+      expect(Object.keys(trial)).toEqual(['digest', 'way', 'mechanism', 'ok', 'milliseconds', 'error']);
+    }
+    expect([outcome.status, outcome.stderr]).toEqual([0, '']);
+  });
+
+  test('two tokens and no choice: 3, with a URI each to paste', () => {
+    const outcome = run(['token', 'check', '--pin-file', first.pinFile]);
+    expectFailure(outcome, 3, 'there are 2 tokens to choose from', 'with --token, in quotes');
+    for (const { token, pin } of [first, second]) {
+      expect(outcome.stderr).toContain(`\n    ${token.uri}\n`);
+      const uri = /^ {4}(pkcs11:\S+)$/gm;
+      const pasted = [...outcome.stderr.matchAll(uri)].map(([, text]) => text!).find((text) => text === token.uri)!;
+      expect(run(['token', 'check', '--token', pasted], { env: { ETOKEN_BRIDGE_PIN: pin } }).status).toBe(0);
+    }
+    expect(pinStates(tokens)).toEqual({ 'SAST first': 'ok', 'SAST second': 'ok' });
+  });
+});
