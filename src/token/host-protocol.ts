@@ -95,11 +95,11 @@ export interface HostExchange<Secret> {
   readonly inventory: { readonly ask: { readonly modulePath: string }; readonly answer: TokenInventory };
   /** Reads one token again, for the state of its PIN. */
   readonly token: { readonly ask: { readonly slotId: number }; readonly answer: TokenDescription };
-  /** Opens a session, logs in, and reads the objects. */
+  /** Opens a session, logs in, and reads the objects, and the token as it is after the login. */
   readonly unlock: {
     /** Without a PIN no login is done; an empty PIN lets the reader ask for it. */
     readonly ask: { readonly slotId: number; readonly pin?: Secret };
-    readonly answer: TokenObjects;
+    readonly answer: TokenObjects & { readonly token: TokenDescription };
   };
   /** Signs many inputs with one key of the token that was unlocked. */
   readonly sign: {

@@ -106,16 +106,21 @@ export class HostModule {
     throw new HostFailureError({ kind: 'internal', message: `slot ${slotId} was not listed before` });
   }
 
-  async unlock({ slotId, pin }: HostExchange<string>['unlock']['ask']): Promise<TokenObjects> {
+  async unlock({
+    slotId,
+    pin,
+  }: HostExchange<string>['unlock']['ask']): Promise<HostExchange<string>['unlock']['answer']> {
     const slot = this.#findSlot(slotId);
     const session = this.library.C_OpenSession(slot.handle, serialSession);
     this.#slot = slot;
     this.#sessions = [session];
     if (pin !== undefined) this.#login(session, user.normal, pin);
-    const objects = this.#readObjects(session);
-    if (objects.certificates.length > 0 || objects.keys.length > 0) return objects;
-    await new Promise((resolve) => setTimeout(resolve, objectWait));
-    return this.#readObjects(session);
+    let objects = this.#readObjects(session);
+    if (objects.certificates.length === 0 && objects.keys.length === 0) {
+      await new Promise((resolve) => setTimeout(resolve, objectWait));
+      objects = this.#readObjects(session);
+    }
+    return { ...objects, token: this.token(slotId) };
   }
 
   /** A PIN that failed is not given to the token a second time, whoever asks. */

@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { InputError } from '../errors.js';
 import type { Environment } from './modules.js';
@@ -82,27 +82,49 @@ export async function readPinSource(source: PinSource, environment: Environment)
   throw new InputError('missing-option', `pin-source names the environment variable ${source.name}, which is not set`);
 }
 
-async function readFile(path: string): Promise<{ readonly bytes: Uint8Array; readonly mode: number | undefined }> {
+interface FileContent {
+  readonly bytes: Uint8Array;
+  /** Of a regular file. */
+  readonly mode?: number;
+}
+
+async function readFile(path: string): Promise<FileContent> {
   try {
-    const file = await open(path, 'r');
-    try {
-      const facts = await file.stat();
-      const bytes = Buffer.alloc(tooLong + 1);
-      let length = 0;
-      for (;;) {
-        const { bytesRead } = await file.read(bytes, length, bytes.length - length);
-        length += bytesRead;
-        if (bytesRead === 0 || length === bytes.length) break;
-      }
-      return { bytes: bytes.subarray(0, length), mode: facts.isFile() ? facts.mode : undefined };
-    } finally {
-      await file.close();
-    }
+    const facts = statSync(path);
+    if (facts.isFile()) return { bytes: readStart(path), mode: facts.mode };
+    // A pipe waits for its other end, which must not stop everything else. For files this costs 5 ms of loading.
+    return { bytes: await readPipe(path) };
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
     if (code === 'ENOENT') throw new InputError('file-missing', `the PIN file ${path} does not exist`);
     const reason = code === 'EISDIR' ? 'it is a directory' : code;
     throw new InputError('file-unreadable', `the PIN file ${path} cannot be read: ${reason}`);
+  }
+}
+
+function readStart(path: string): Uint8Array {
+  const file = openSync(path, 'r');
+  try {
+    const bytes = Buffer.alloc(tooLong + 1);
+    return bytes.subarray(0, readSync(file, bytes));
+  } finally {
+    closeSync(file);
+  }
+}
+
+async function readPipe(path: string): Promise<Uint8Array> {
+  const { open } = await import('node:fs/promises');
+  const file = await open(path, 'r');
+  try {
+    const bytes = Buffer.alloc(tooLong + 1);
+    let length = 0;
+    for (;;) {
+      const { bytesRead } = await file.read(bytes, length, bytes.length - length);
+      length += bytesRead;
+      if (bytesRead === 0 || length === bytes.length) return bytes.subarray(0, length);
+    }
+  } finally {
+    await file.close();
   }
 }
 

@@ -59,7 +59,7 @@ const mostSessions = 4;
 export async function bindSigner(chosen: ChosenToken, options: TokenSignerOptions): Promise<HostSigner> {
   const { host } = chosen.opened;
   try {
-    const { objects, pin } = await unlockToken(host, chosen.token, options);
+    const { objects, description, pin } = await unlockToken(host, chosen.token, options);
     const name = nameToken(chosen.token);
     const signingKey = selectSigningKey(objects, wantedUri(options), name, options.certificate);
     const certificate = options.certificate ?? signingKey.certificate?.certificate;
@@ -71,7 +71,6 @@ export async function bindSigner(chosen: ChosenToken, options: TokenSignerOption
         { hint: 'give the certificate of this key as a file' },
       );
     }
-    const description = await host.request('token', { slotId: chosen.token.slotId }, name);
     const { library, modulePath } = chosen.token;
     const token = tokenInfo(description, library, modulePath, keysOf(objects));
     const signaturePin = await askSignaturePin(signingKey, token, options, pin);

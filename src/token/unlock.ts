@@ -1,6 +1,6 @@
 import { DeviceError } from '../errors.js';
 import type { TokenHost } from './host-client.js';
-import type { TokenObjects } from './host-protocol.js';
+import type { TokenDescription, TokenObjects } from './host-protocol.js';
 import { Pin } from './pin.js';
 import { pinHints } from './return-values.js';
 import { nameToken, type TokenInfo } from './token-info.js';
@@ -17,9 +17,10 @@ export interface UnlockOptions {
   readonly useFinalPinTry?: boolean;
 }
 
-/** A token that was unlocked: its objects, and the PIN that did it. */
+/** A token that was unlocked: its objects, what it says of itself now, and the PIN that did it. */
 export interface UnlockedToken {
   readonly objects: TokenObjects;
+  readonly description: TokenDescription;
   readonly pin: Pin | undefined;
 }
 
@@ -31,7 +32,8 @@ export interface UnlockedToken {
 export async function unlockToken(host: TokenHost, token: TokenInfo, options: UnlockOptions): Promise<UnlockedToken> {
   const name = nameToken(token);
   if (!token.loginRequired) {
-    return { objects: await host.request('unlock', { slotId: token.slotId }, name), pin: undefined };
+    const objects = await host.request('unlock', { slotId: token.slotId }, name);
+    return { objects, description: objects.token, pin: undefined };
   }
   requireUsablePin(token, options.useFinalPinTry === true);
   const pin = await options.pin(token);
@@ -40,7 +42,7 @@ export async function unlockToken(host: TokenHost, token: TokenInfo, options: Un
   }
   // pkcs11js cannot leave the PIN out, which is how PKCS#11 asks for one at the reader; an empty one is as near as it gets.
   const objects = await host.request('unlock', { slotId: token.slotId, pin: pin ?? new Pin('') }, name);
-  return { objects, pin };
+  return { objects, description: objects.token, pin };
 }
 
 function requireUsablePin(token: TokenInfo, useFinalTry: boolean): void {

@@ -63,6 +63,26 @@ describe('a token host', () => {
     await host.close();
   });
 
+  test('needs no folder for temporary files', async () => {
+    const { TMPDIR } = process.env;
+    process.env['TMPDIR'] = join(folder, 'no-such-folder');
+    const host = open();
+    if (TMPDIR === undefined) delete process.env['TMPDIR'];
+    else process.env['TMPDIR'] = TMPDIR;
+    const slotId = await firstSlot(host);
+    // What fails is told all the same; a crash or hang would only not name its function.
+    await expect(host.request('unlock', { slotId, pin: new Pin('wrong pin') })).rejects.toMatchObject({
+      code: 'pin-incorrect',
+      functionName: 'C_Login',
+    });
+    process.kill(host.processId!, 'SIGSEGV');
+    await expect(host.request('token', { slotId })).rejects.toMatchObject({
+      code: 'host-crashed',
+      functionName: undefined,
+    });
+    await host.close();
+  });
+
   test('that cannot be started is an error of the first request', async () => {
     const { execPath } = process;
     process.execPath = join(folder, 'no-node-here');

@@ -501,6 +501,28 @@ describe.skipIf(shimMissing !== undefined)('a token that fails', () => {
     await signer.close();
   });
 
+  test('two sessions sign at the same time', async () => {
+    const requests = Array.from({ length: 20 }, (_, index) => requestFor('sha256', Uint8Array.of(index)));
+    const times: number[] = [];
+    for (const sessions of [1, 2]) {
+      const signer = await openFaulty({ sessions });
+      // The second thread starts with the first batch, and takes part as soon as it is there.
+      await signer.signBatch(requests);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      shim.setRules('C_Sign delay=50');
+      const started = performance.now();
+      const signatures = await signer.signBatch(requests);
+      times.push(performance.now() - started);
+      expect(requests.every((request, index) => verifyDigest(signer.certificate, request, signatures[index]!))).toBe(
+        true,
+      );
+      await signer.close();
+    }
+    const [one, two] = times;
+    expect(one).toBeGreaterThan(1000);
+    expect(two).toBeLessThan(one! * 0.8);
+  });
+
   test('a C_Finalize that hangs or crashes does not spoil what was signed', async () => {
     for (const action of ['hang', 'abort']) {
       const signer = await openFaulty({}, `C_Finalize ${action}`);
