@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { expectFailure, jsonOf, run as runAnywhere, snapshot, temporaryFolder, type Outcome } from './etoken-bridge.js';
@@ -30,7 +30,8 @@ describe('cluster init', () => {
   });
 
   test('without a folder it writes here', () => {
-    const here = temporaryFolder();
+    const here = join(folder, 'here');
+    mkdirSync(here);
     expect(runAnywhere(['cluster', 'init'], { cwd: here }).stdout).toBe('cluster.yaml\n');
     expect(readdirSync(here)).toEqual(['cluster.yaml']);
   });

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { format, inspect } from 'node:util';
@@ -66,7 +66,7 @@ describe('readPinFile', () => {
     const path = join(folder, 'pipe');
     execFileSync('mkfifo', [path]);
     const reading = readPinFile(path);
-    execFileSync('sh', ['-c', 'printf "Secret-4711\\n" > "$1"', 'sh', path]);
+    spawn('sh', ['-c', 'printf "Secret-4711\\n" > "$1"', 'sh', path]);
     const { pin, warning } = await reading;
     expect(pin.reveal()).toBe('Secret-4711');
     expect(warning).toBeUndefined();
