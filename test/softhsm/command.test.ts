@@ -141,7 +141,9 @@ describe('create', () => {
     const { status, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8' });
     expect(status).toBe(3);
     expect(stderr).toMatch(/^error: graphene-pk11 and pkcs11js, .* cannot be loaded: Cannot find module/);
-    expect(stderr).toMatch(/\nhint: install Python 3, make and a C\+\+ compiler, let npm run the install script of pkcs11js.*\n$/);
+    expect(stderr).toMatch(
+      /\nhint: install Python 3, make and a C\+\+ compiler, let npm run the install script of pkcs11js.*\n$/,
+    );
     expect(existsSync(join(apart, 'tokens'))).toBe(false);
   });
 
