@@ -2,10 +2,9 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { DeviceError } from '../errors.js';
 import { CallRecord, sharedTime, type Call } from './call-record.js';
-import { describeEnd, hostEnvironment, withoutPins } from './host-child.js';
 import type { HostExchange, HostFailure, HostReply, HostRequestKind } from './host-protocol.js';
 import type { Environment } from './modules.js';
-import { Pin } from './pin.js';
+import { Pin, pinVariable } from './pin.js';
 
 /** How a token host is started. */
 export interface TokenHostOptions {
@@ -51,6 +50,7 @@ const closeTimeout = 2_000;
 const lastWordsTimeout = 200;
 /** How much of what the library writes to its standard error is kept, in characters. */
 const tailLength = 1_000;
+const crashSignals: readonly string[] = ['SIGSEGV', 'SIGABRT', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGTRAP'];
 const interactive: readonly string[] = ['C_Login', 'C_Sign'];
 const closing: readonly string[] = ['C_CloseAllSessions', 'C_Finalize'];
 
@@ -216,7 +216,7 @@ class ForkedHost implements TokenHost {
       });
     });
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      this.#tail = withoutPins(this.#tail + text, this.#pins).slice(-tailLength);
+      this.#tail = this.#redact(this.#tail + text).slice(-tailLength);
     });
   }
 
@@ -346,4 +346,29 @@ class ForkedHost implements TokenHost {
       else one?.unref();
     }
   }
+
+  #redact(text: string): string {
+    let shown = text;
+    for (const pin of this.#pins) {
+      const value = pin.reveal();
+      if (value === '') continue;
+      const hex = Buffer.from(value).toString('hex');
+      shown = shown.replaceAll(value, String(pin)).replaceAll(new RegExp(hex, 'gi'), String(pin));
+    }
+    // Control characters could change what a terminal shows.
+    return shown.replaceAll(/[\x00-\x08\x0b-\x1f\x7f]/g, '');
+  }
+}
+
+/** Without PINs, and without options that would change how the child starts. */
+function hostEnvironment(environment: Environment, pinVariables: readonly string[]): NodeJS.ProcessEnv {
+  const left = ['NODE_OPTIONS', ...pinVariables];
+  return Object.fromEntries(
+    Object.entries(environment).filter(([name]) => !name.toUpperCase().startsWith(pinVariable) && !left.includes(name)),
+  );
+}
+
+function describeEnd(code: number | null, signal: NodeJS.Signals | null): string {
+  if (signal === null) return `ended with code ${code ?? 'unknown'}`;
+  return crashSignals.includes(signal) ? `crashed (${signal})` : `was ended from outside (${signal})`;
 }
