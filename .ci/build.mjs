@@ -94,6 +94,7 @@ if (stale(['src', 'softhsm/src'], mark)) {
   await joinProgram('main', 'src/cli/main.ts');
   // Apart from the command: what the two would share would be loaded, and run, by both.
   await joinProgram('host-process', 'src/token/host-process.ts');
+  await joinProgram('host-thread', 'src/token/host-thread.ts');
   writeFileSync(`${root}dist/command/package.json`, '{ "type": "commonjs" }\n');
   compile('tsconfig.softhsm.json', 'softhsm/src/');
   for (const program of ['dist/command/main.js', 'softhsm/dist/main.js']) {

@@ -2,7 +2,6 @@
 import { unlinkSync } from 'node:fs';
 import { exitCode } from './exit-code.js';
 import { unfinishedFiles } from './files.js';
-import { reportFailure, runCommand } from './program.js';
 
 const words = process.argv.slice(2);
 
@@ -31,14 +30,35 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 // Nobody can be told.
 process.stderr.on('error', () => process.exit(process.exitCode ?? exitCode.usage));
 
-for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
-  process.on(event, (error: unknown) => process.exit(reportFailure(error, words)));
+async function fail(error: unknown): Promise<void> {
+  const { reportFailure } = await import('./program.js');
+  process.exit(reportFailure(error, words));
 }
 
-// Node ends with 0 when nothing is left to wait for, also when the command has not come to its end.
-process.once('beforeExit', () => process.exit(reportFailure(new Error('the command ended before its work'), words)));
+for (const event of ['uncaughtException', 'unhandledRejection'] as const) process.on(event, fail);
 
-void runCommand(words).then((code) => {
+// Node ends with 0 when nothing is left to wait for, also when the command has not come to its end.
+process.once('beforeExit', () => void fail(new Error('the command ended before its work')));
+
+void start();
+
+async function start(): Promise<void> {
+  await startNamedToken();
+  const { runCommand } = await import('./program.js');
+  const code = await runCommand(words);
   process.removeAllListeners('beforeExit');
   process.exitCode = code;
-});
+}
+
+/** A token host takes longer to start than the command to load, so it goes before the command line is understood. */
+async function startNamedToken(): Promise<void> {
+  const option = words.indexOf('--token');
+  const token = words[option + 1];
+  if (words[0] !== 'ctl' || option === -1 || token === undefined) return;
+  const named = await import('./named-token.js');
+  try {
+    named.startNamedToken({ token });
+  } catch {
+    // The command says what is wrong with the URI.
+  }
+}

@@ -32,7 +32,9 @@ describe('cluster init', () => {
   test('without a folder it writes here', () => {
     const here = join(folder, 'here');
     mkdirSync(here);
-    expect(runAnywhere(['cluster', 'init'], { cwd: here }).stdout).toBe('cluster.yaml\n');
+    const outcome = runAnywhere(['cluster', 'init'], { cwd: here });
+    expect(outcome.stdout).toBe('cluster.yaml\n');
+    expect(outcome.stderr).toContain('the release is taken to be 11.5.1');
     expect(readdirSync(here)).toEqual(['cluster.yaml']);
   });
 

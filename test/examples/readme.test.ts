@@ -118,3 +118,18 @@ test('what it links to is there, and the scripts that it names are', () => {
   expect(own.filter((name) => !(name in manifest.scripts))).toEqual([]);
   expect(readme).toContain(`etoken-bridge-${manifest.version}.tgz`);
 });
+
+test('each row of the benchmark table says what was measured, and keeps its limit', () => {
+  const rows = section('Benchmarks').match(/^\| .*(?:<=|>=).*\|$/gm) ?? [];
+  expect(rows.length).toBeGreaterThanOrEqual(5);
+  for (const row of rows) {
+    const [what, ours, theirs, ratio, limit] = row
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim());
+    expect([what, ours, theirs], row).toSatisfy((cells: string[]) => cells.every((cell) => /\S/.test(cell)));
+    const [sign, bound] = limit!.split(' ');
+    expect(Number(ratio), row).toBeGreaterThan(0);
+    expect(sign === '>=' ? Number(ratio) >= Number(bound) : Number(ratio) <= Number(bound), row).toBe(true);
+  }
+});

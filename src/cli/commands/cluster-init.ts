@@ -23,10 +23,16 @@ const existsHint = 'give another folder, or --force to replace what is there (it
 /** A publisher to be edited, when no node is given. Its address is one that is kept for documents (RFC 5737). */
 const exampleNode = 'cucm-pub,192.0.2.10';
 
+const exampleRelease = '11.5.1';
+
 /** `cluster init`. */
 export async function initCluster(folder: string, options: InitOptions, output: Output): Promise<number> {
   const nodes = (options.node ?? [exampleNode]).map(parseNode);
-  const outline = { release: options.release, securityMode: options.securityMode, nodes };
+  const { release = exampleRelease } = options;
+  if (options.release === undefined && options.lab !== true) {
+    output.warning(`the release is taken to be ${release}; it decides which key signs the lists. Give --release`);
+  }
+  const outline = { release, securityMode: options.securityMode, nodes };
   const files =
     options.lab === true
       ? await makeLab(folder, outline, options, output)

@@ -4,7 +4,7 @@ import { declareCommand } from '../program.js';
 
 /** The options of `cluster init`. */
 export interface InitOptions extends OutputOptions {
-  readonly release: string;
+  readonly release?: string;
   readonly securityMode: 'mixed' | 'non-secure';
   readonly node?: readonly string[];
   readonly lab?: boolean;
@@ -20,7 +20,7 @@ export function declareClusterCommands(group: Command): void {
     'write a commented cluster file, with --lab also keys and certificates for it',
     (command) =>
       command
-        .option('--release <release>', "release of the cluster's software, e.g. 11.5.1, 12.5(1)SU2, 14SU3", '11.5.1')
+        .option('--release <release>', "release of the cluster's software: 11.5.1 unless given, 12.5(1)SU2, 14SU3, …")
         .addOption(
           new Option('--security-mode <mode>', 'security mode').choices(['mixed', 'non-secure']).default('mixed'),
         )

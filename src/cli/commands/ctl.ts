@@ -85,21 +85,10 @@ export function declareCtlCommands(group: Command): void {
         declareBuildOptions(command);
       },
       async ([path], options, output) => {
-        await startNamedToken(options);
+        if (options.key === undefined) (await import('../named-token.js')).startNamedToken(options);
         const { buildCtl } = await import('./ctl-build.js');
         return buildCtl(flow, path, options, output);
       },
     );
   }
-}
-
-/** A token that is named will be asked: its host starts while the rest of the command is loaded. */
-async function startNamedToken(options: BuildOptions): Promise<void> {
-  if (options.key !== undefined) return;
-  const { namesToken, tokenChoice } = await import('../token-choice.js');
-  const choice = tokenChoice(options);
-  if (!namesToken(choice)) return;
-  const { prepareTokenHost } = await import('../../token/index.js');
-  const pinSource = choice.uri?.pinSource;
-  prepareTokenHost(pinSource?.kind === 'environment' ? [pinSource.name] : []);
 }
