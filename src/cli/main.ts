@@ -30,15 +30,14 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 // Nobody can be told.
 process.stderr.on('error', () => process.exit(process.exitCode ?? exitCode.usage));
 
-async function fail(error: unknown): Promise<void> {
-  const { reportFailure } = await import('./program.js');
-  process.exit(reportFailure(error, words));
+function fail(error: unknown): void {
+  void import('./program.js').then(({ reportFailure }) => process.exit(reportFailure(error, words)));
 }
 
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) process.on(event, fail);
 
 // Node ends with 0 when nothing is left to wait for, also when the command has not come to its end.
-process.once('beforeExit', () => void fail(new Error('the command ended before its work')));
+process.once('beforeExit', () => fail(new Error('the command ended before its work')));
 
 void start();
 

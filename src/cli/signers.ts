@@ -1,8 +1,9 @@
-import { equalBytes } from '../bytes/index.js';
+import { equalBytes, printable } from '../bytes/index.js';
 import { loadPrivateKey, type KeyReference } from '../cluster/index.js';
 import { DeviceError, FormatError, InputError } from '../errors.js';
 import { createSoftwareSigner, digestAlgorithms, type Signer } from '../signer/index.js';
 import {
+  formatTokenUri,
   listSastCertificates,
   matchesToken,
   nameToken,
@@ -12,17 +13,28 @@ import {
   type TokenSigner,
   type TokenSignerOptions,
 } from '../token/index.js';
-import { decodePkcs12, looksLikePkcs12, type Certificate, type Pkcs12 } from '../x509/index.js';
+import { decodePkcs12, formatName, isSastName, looksLikePkcs12, type Certificate, type Pkcs12 } from '../x509/index.js';
 import { notUsable, readCertificate } from './certificates.js';
 import type { BuildOptions } from './commands/ctl-options.js';
 import { readInput } from './files.js';
 import type { Output } from './output.js';
-import { asksForPin, namesToken, pinRequest, tokenChoice, wantedToken, type TokenChoice } from './token-choice.js';
+import {
+  asksForPin,
+  moduleOf,
+  namesToken,
+  pinRequest,
+  tokenChoice,
+  wantedToken,
+  type TokenChoice,
+} from './token-choice.js';
 
 /** Where a flow gets its signers from. */
 export interface Signers {
-  /** The certificates of all tokens that are plugged in. No PIN is asked for. */
-  pluggedCertificates(): Promise<readonly Certificate[]>;
+  /**
+   * The SAST certificates of all tokens that are plugged in. Other cards, such as those that people sign mail with, are
+   * left out. No PIN is asked for.
+   */
+  pluggedTokens(): Promise<readonly SastCertificate[]>;
   /**
    * A signer on a token: the one that the options name, else the one whose certificate fits.
    *
@@ -58,8 +70,8 @@ export class SignerSource implements Signers {
     this.#beforePin = look;
   }
 
-  async pluggedCertificates(): Promise<readonly Certificate[]> {
-    return (await this.#listPlugged()).map(({ certificate }) => certificate);
+  async pluggedTokens(): Promise<readonly SastCertificate[]> {
+    return (await this.#listPlugged()).filter(({ certificate }) => isSastName(certificate.subject));
   }
 
   async openToken(
@@ -67,7 +79,7 @@ export class SignerSource implements Signers {
     several: 'first' | 'refuse' = 'refuse',
   ): Promise<Signer> {
     const choice = tokenChoice(this.#options);
-    if (namesToken(choice)) return this.#openNamed(choice);
+    if (namesToken(choice) || this.#options.certificate !== undefined) return this.#openNamed(choice);
     const plugged = await this.#listPlugged();
     const fitting = plugged.filter(({ certificate }) => fits(certificate));
     // A token that does not fit is given too when it is the only one: the flow then says by which check it is refused.
@@ -145,8 +157,7 @@ export class SignerSource implements Signers {
   }
 
   #readPlugged(): Promise<readonly SastCertificate[]> {
-    const { uri, modulePath = uri?.modulePath } = tokenChoice(this.#options);
-    return listSastCertificates(modulePath === undefined ? {} : { modulePath });
+    return listSastCertificates(moduleOf(tokenChoice(this.#options)));
   }
 }
 
@@ -162,8 +173,14 @@ function wantedOf({ token, certificate, id }: SastCertificate): Wanted & { reado
 }
 
 function severalTokens(candidates: readonly SastCertificate[]): DeviceError {
-  const lines = candidates.map(({ token }) => `  ${nameToken(token)}\n    ${token.uri}`);
-  return new DeviceError('several-tokens', `${String(candidates.length)} tokens could sign:\n${lines.join('\n')}`);
+  const lines = candidates.map(({ token, certificate, id }) => {
+    const uri = formatTokenUri({ ...parseTokenUri(token.uri), ...(id.length === 0 ? {} : { id }) });
+    return `  ${nameToken(token)}: ${printable(formatName(certificate.subject))}\n    ${uri}`;
+  });
+  return new DeviceError(
+    'several-tokens',
+    `${String(candidates.length)} certificates could sign:\n${lines.join('\n')}`,
+  );
 }
 
 /** A signer from --key and --certificate. @param expected the certificate when the flow knows which it must be. */

@@ -1,3 +1,4 @@
+import { printable } from '../bytes/index.js';
 import { InputError } from '../errors.js';
 import {
   chooseToken,
@@ -36,12 +37,24 @@ export function tokenChoice(options: TokenOptions, environment: NodeJS.ProcessEn
   const named = options.token ?? (hasSingleOptions(options) ? undefined : nonEmpty(environment['ETOKEN_BRIDGE_TOKEN']));
   const isUri = named !== undefined && (options.token !== undefined || /^pkcs11:/i.test(named));
   const label = options.tokenLabel ?? (isUri ? undefined : named);
+  const uri = isUri ? parseTokenUri(named) : undefined;
+  refuseContradiction('--module', options.module, uri?.modulePath);
+  refuseContradiction('--token-label', label, uri?.token);
+  refuseContradiction('--token-serial', options.tokenSerial, uri?.serial);
   return {
-    ...(isUri ? { uri: parseTokenUri(named) } : {}),
+    ...(uri === undefined ? {} : { uri }),
     ...(options.module === undefined ? {} : { modulePath: options.module }),
     ...(label === undefined ? {} : { tokenLabel: label }),
     ...(options.tokenSerial === undefined ? {} : { tokenSerial: options.tokenSerial }),
   };
+}
+
+/** Of two answers, one would win silently, and a PIN meant for one token would be tried on another. */
+function refuseContradiction(option: string, given: string | undefined, inUri: string | undefined): void {
+  if (given === undefined || inUri === undefined || given === inUri) return;
+  throw new InputError('usage', `--token names "${printable(inUri)}", and ${option} names "${printable(given)}"`, {
+    hint: 'name the token once',
+  });
 }
 
 /** Whether a choice names a token, not only a module. */

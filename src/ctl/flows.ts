@@ -105,7 +105,7 @@ export async function updateCtl(
   }
   checkTokensAllowed(checks, cluster.release);
   checkSignerPresent(checks, present, signer.certificate);
-  checkTokenCount(checks, [...tokenRecords(present), signer.certificate]);
+  checkTokenCount(checks, [...tokenRecords(present), signer.certificate], 'add another token with "ctl add-token"');
   const records = arrange(checks, {
     wanted: serversOf(cluster, 'token'),
     mode: 'token',
@@ -175,7 +175,7 @@ export async function removeToken(
     });
   }
   checkSignerPresent(checks, present, signer.certificate);
-  checkTokenCount(checks, [...staying, signer.certificate]);
+  checkTokenCount(checks, [...staying, signer.certificate], 'add another token first with "ctl add-token"');
   const records = present.records.filter((record) => !leaving.includes(record)).map(draftOfRecord);
   return sign(checks, withAcceptedSigner(checks, records, present, signer, options.now), signer, options, present);
 }

@@ -3,7 +3,7 @@ import { tokensEnd, type Cluster, type Release } from '../cluster/index.js';
 import { ProofError, RefusalError } from '../errors.js';
 import { modulusLengths } from '../signed-file/index.js';
 import type { TrustList } from '../trust-list/index.js';
-import { commonName, type Certificate } from '../x509/index.js';
+import { isSastName, type Certificate } from '../x509/index.js';
 import { describeCertificate, noticeDates, type Checks } from './checks.js';
 import { holdsCertificate, isServerRecord } from './present.js';
 
@@ -14,6 +14,7 @@ import { holdsCertificate, isServerRecord } from './present.js';
 export function checkTokenCount(
   checks: Checks,
   tokens: readonly { readonly publicKey: Uint8Array | undefined }[],
+  hint = 'plug in a second token, or give its certificate with --token-certificate',
 ): void {
   const keys = new Set(tokens.flatMap(({ publicKey }) => (publicKey === undefined ? [] : [formatHex(publicKey)])));
   if (keys.size >= 2) return;
@@ -21,7 +22,7 @@ export function checkTokenCount(
   checks.refuse(
     'A5',
     `the list would hold ${count}; if it is lost, no further list can be signed that phones accept`,
-    'plug in a second token, or give its certificate with --token-certificate',
+    hint,
   );
 }
 
@@ -71,7 +72,7 @@ export function noticeTokens(checks: Checks, tokens: readonly Certificate[], sig
     const name = describeCertificate(token);
     // Of the signer, the last step of every flow says it.
     if (!equalBytes(token.der, signer.der)) noticeDates(checks, 'expired-token', token, now);
-    if (commonName(token.subject)?.startsWith('SAST-') !== true) {
+    if (!isSastName(token.subject)) {
       checks.notice('not-a-sast', `${name} does not call itself a token: the CN of a token begins with SAST-`);
     }
     if (token.keyBits < 1024) {

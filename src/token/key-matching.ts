@@ -1,6 +1,6 @@
 import { equalBytes, formatHex } from '../bytes/index.js';
 import { DeviceError, ProofError } from '../errors.js';
-import { commonName, formatName, rsaModulus, type Certificate } from '../x509/index.js';
+import { formatName, isSastName, rsaModulus, type Certificate } from '../x509/index.js';
 import type { KeyObjectDescription, TokenObjects } from './host-protocol.js';
 import { tryDecode } from './token-keys.js';
 import { formatTokenUri, type TokenUri } from './token-uri.js';
@@ -30,11 +30,6 @@ export function certificatesOf(objects: TokenObjects): readonly TokenCertificate
     found.push({ certificate, id, label });
   }
   return found;
-}
-
-/** Whether a certificate is one that the vendor issued for signing trust lists. */
-export function isSastCertificate(certificate: Certificate): boolean {
-  return commonName(certificate.subject)?.startsWith('SAST-') === true;
 }
 
 /**
@@ -116,7 +111,7 @@ export function selectSigningKey(
 function pairKeys(objects: TokenObjects): readonly SigningKey[] {
   const certificates = [...certificatesOf(objects)].sort(
     (left, right) =>
-      Number(isSastCertificate(right.certificate)) - Number(isSastCertificate(left.certificate)) ||
+      Number(isSastName(right.certificate.subject)) - Number(isSastName(left.certificate.subject)) ||
       right.certificate.notAfter.getTime() - left.certificate.notAfter.getTime(),
   );
   const keys = privateKeysOf(objects);
@@ -127,7 +122,7 @@ function pairKeys(objects: TokenObjects): readonly SigningKey[] {
 
 function preferred(pairs: readonly SigningKey[]): readonly SigningKey[] {
   const ofVendor = pairs.filter(
-    ({ certificate }) => certificate !== undefined && isSastCertificate(certificate.certificate),
+    ({ certificate }) => certificate !== undefined && isSastName(certificate.certificate.subject),
   );
   if (ofVendor.length > 0) return ofVendor;
   const certified = pairs.filter(({ certificate }) => certificate !== undefined);

@@ -1,13 +1,7 @@
-import { formatCertificatePem, commonName, formatSerialNumber, type Certificate } from '../x509/index.js';
+import { commonName, formatCertificatePem, formatSerialNumber, isSastName, type Certificate } from '../x509/index.js';
 import { openChosenToken, wantedUri, type TokenAccess, type WantedToken } from './module-hosts.js';
 import { takeSurvey, type SurveyedToken } from './inventory.js';
-import {
-  certificatesOf,
-  isSastCertificate,
-  keyOfCertificate,
-  privateKeysOf,
-  type TokenCertificate,
-} from './key-matching.js';
+import { certificatesOf, keyOfCertificate, privateKeysOf, type TokenCertificate } from './key-matching.js';
 import type { TokenObjects } from './host-protocol.js';
 import type { TokenInfo } from './token-info.js';
 import { unlockToken, type PinRequest } from './unlock.js';
@@ -100,7 +94,7 @@ export function sastCertificatesOf(
     // Behind the PIN, a public key beside the certificate is what tells an own certificate from an authority's.
     const likely = hasPrivateKey === 'unknown' && keyOfCertificate(found, publicKeys)?.usable === true;
     const canSign = key !== undefined && key.usable !== false;
-    return isSastCertificate(certificate) || canSign || likely
+    return isSastName(certificate.subject) || canSign || likely
       ? [{ token, certificate, label, id, hasPrivateKey }]
       : [];
   });

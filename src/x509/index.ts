@@ -10,6 +10,7 @@ export {
 } from './certificate.js';
 export {
   commonName,
+  isSastName,
   formatClusterName,
   formatName,
   formatTokenName,

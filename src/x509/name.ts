@@ -69,6 +69,11 @@ export function commonName(name: DistinguishedName): string | undefined {
   return name.find((attribute) => attribute.type === 'CN')?.value;
 }
 
+/** Whether a name is one that the vendor gives its tokens for signing trust lists: the CN begins with `SAST-`. */
+export function isSastName(name: DistinguishedName): boolean {
+  return commonName(name)?.startsWith('SAST-') === true;
+}
+
 /**
  * Decodes a DER Name (RFC 5280, 4.1.2.4) that was read from `input`.
  *

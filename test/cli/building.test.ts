@@ -110,7 +110,7 @@ describe('with tokens', () => {
 
   test('sign without a choice: both URIs to paste, and each works when it is pasted', () => {
     const outcome = run(['ctl', 'sign', 'CTLFile.tlv', '--out', 'pasted.tlv']);
-    expectFailure(outcome, 3, '2 tokens could sign:', 'give one of these URIs with --token, in quotes');
+    expectFailure(outcome, 3, '2 certificates could sign:', 'give one of these URIs with --token, in quotes');
     const uris = [...outcome.stderr.matchAll(/^ {4}(pkcs11:\S+)$/gm)].map(([, uri]) => uri!);
     expect([...uris].sort()).toEqual([first.token.uri, second.token.uri].sort());
     for (const uri of uris) {

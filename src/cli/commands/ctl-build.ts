@@ -60,7 +60,7 @@ async function refuseEarly(flow: Flow, work: Work): Promise<void> {
     const sign = (): Promise<never> => Promise.reject(new ReachedSignature());
     const openToken = (): Promise<Signer> => Promise.resolve({ certificate, digests: digestAlgorithms, sign });
     const signers: Signers = {
-      pluggedCertificates: () => work.signers.pluggedCertificates(),
+      pluggedTokens: () => work.signers.pluggedTokens(),
       openKey: openToken,
       openToken,
     };

@@ -1,4 +1,4 @@
-import { equalBytes, formatHex } from '../../bytes/index.js';
+import { equalBytes, formatHex, printable } from '../../bytes/index.js';
 import type { Cluster } from '../../cluster/index.js';
 import {
   addToken,
@@ -19,6 +19,7 @@ import {
 import { InputError, RefusalError } from '../../errors.js';
 import type { Signer } from '../../signer/index.js';
 import type { TrustList } from '../../trust-list/index.js';
+import type { SastCertificate } from '../../token/index.js';
 import { formatName, type Certificate } from '../../x509/index.js';
 import { readCertificate } from '../certificates.js';
 import { openSoftwareSigner, type Signers } from '../signers.js';
@@ -49,7 +50,8 @@ export const flows: Readonly<Record<FlowName, Flow>> = {
       return createTokenlessCtl(cluster, await openClusterSigner(work, cluster), work.ctl);
     }
     const tokens = await pluggedAndGiven(work);
-    return createTokenCtl(cluster, tokens, await openTokenOf(work, tokens), work.ctl);
+    const signer = await openTokenOf(work, tokens);
+    return createTokenCtl(cluster, signerFirst(tokens, signer), signer, work.ctl);
   },
   update: async (work) => {
     const cluster = needCluster(work);
@@ -71,7 +73,8 @@ export const flows: Readonly<Record<FlowName, Flow>> = {
   },
   toToken: async (work) => {
     const tokens = await pluggedAndGiven(work);
-    return toToken(needPresent(work), needCluster(work), tokens, await openTokenOf(work, tokens), work.ctl);
+    const signer = await openTokenOf(work, tokens);
+    return toToken(needPresent(work), needCluster(work), signerFirst(tokens, signer), signer, work.ctl);
   },
   toNonSecure: async (work) => toNonSecure(needPresent(work), await openPresentSigner(work), work.ctl),
   sign: async (work) => {
@@ -96,6 +99,7 @@ function needCluster(work: Work): Cluster {
 async function openClusterSigner(work: Work, cluster: Cluster): Promise<Signer> {
   const { name, certificate } = tokenlessSigner(cluster);
   if (work.options.key !== undefined) return openSoftwareSigner(work.options, certificate);
+  refuseTokenOptions(work.options, name);
   const key = cluster.nodes[0]?.keys[name];
   if (key === undefined) {
     throw new InputError(
@@ -107,6 +111,19 @@ async function openClusterSigner(work: Work, cluster: Cluster): Promise<Signer> 
     );
   }
   return work.signers.openKey(key, certificate);
+}
+
+/** A person who names a token believes that it signs. */
+function refuseTokenOptions({ token, tokenLabel, tokenSerial }: BuildOptions, name: string): void {
+  const named = token ?? tokenLabel ?? tokenSerial;
+  if (named === undefined) return;
+  throw new InputError(
+    'usage',
+    `a tokenless list is signed by the cluster's ${name} key, not by the token ${printable(named)}`,
+    {
+      hint: 'leave the token out; "ctl to-token" makes a list that tokens sign',
+    },
+  );
 }
 
 /** A signer of the list that is there: a token that is in it, or the cluster's key. */
@@ -139,8 +156,24 @@ async function openTokenOf(work: Work, tokens: readonly Certificate[]): Promise<
 /** The tokens of a new token list: those that are plugged in, then those whose certificates were given. */
 async function pluggedAndGiven(work: Work): Promise<readonly Certificate[]> {
   const given = await givenCertificates(work);
-  const plugged = work.options.key === undefined ? await work.signers.pluggedCertificates() : [];
-  return [...plugged, ...given];
+  const plugged = work.options.key === undefined ? await work.signers.pluggedTokens() : [];
+  if (given.length === 0) requireTwoDevices(work, plugged);
+  return [...plugged.map(({ certificate }) => certificate), ...given];
+}
+
+/** A5 speaks of what can be lost, and two certificates on one token are lost together. */
+function requireTwoDevices(work: Work, plugged: readonly SastCertificate[]): void {
+  const devices = new Set(plugged.map(({ token }) => token.uri));
+  if (plugged.length < 2 || devices.size > 1 || work.ctl.accept?.includes('A5') === true) return;
+  throw new RefusalError('A5', `the ${String(plugged.length)} SAST certificates that are plugged in are on one token`, {
+    hint: 'plug in a second token, or give its certificate with --token-certificate; --accept A5 lets this one through',
+  });
+}
+
+/** Of several tokens, the one that signs stands before the servers. */
+function signerFirst(tokens: readonly Certificate[], { certificate }: Signer): readonly Certificate[] {
+  const isSigner = (token: Certificate): boolean => equalBytes(token.der, certificate.der);
+  return [...tokens.filter(isSigner), ...tokens.filter((token) => !isSigner(token))];
 }
 
 async function givenCertificates(work: Work): Promise<readonly Certificate[]> {
@@ -155,7 +188,9 @@ async function newToken(work: Work, present: TrustList): Promise<Certificate> {
       (record) => record.certificate !== undefined && equalBytes(record.certificate, certificate.der),
     );
   const candidates =
-    given.length > 0 ? given : (await work.signers.pluggedCertificates()).filter((one) => !inList(one));
+    given.length > 0
+      ? given
+      : (await work.signers.pluggedTokens()).map((one) => one.certificate).filter((one) => !inList(one));
   const [token, ...others] = candidates;
   if (token === undefined) {
     throw new RefusalError('already-present', 'every token that is plugged in is in the list already', {
