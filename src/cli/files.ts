@@ -136,15 +136,41 @@ export async function checkOutput(place: OutputPlace): Promise<void> {
  */
 export async function makeFolder(path: string, hint: string): Promise<void> {
   try {
-    await promises.mkdir(path, { recursive: true });
+    await makeLevels(resolve(path));
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? '';
-    const reason = code === 'EEXIST' ? 'a file of this name is there' : (writeFailures[code] ?? code);
+    const reason = folderFailures[code] ?? writeFailures[code] ?? code;
     throw new InputError('file-unwritable', `the folder ${printable(path)} cannot be made: ${reason}`, {
       cause: error,
       hint,
     });
   }
+}
+
+/** Not with `recursive` of Node.js: that never ends where a folder is there and still says ENOENT, such as /proc. */
+async function makeLevels(path: string): Promise<void> {
+  try {
+    await makeLevel(path);
+  } catch (error) {
+    const above = dirname(path);
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT' && above !== path && !(await isFolder(above));
+    if (!isMissing) throw error;
+    await makeLevels(above);
+    await makeLevel(path);
+  }
+}
+
+async function makeLevel(path: string): Promise<void> {
+  try {
+    await promises.mkdir(path);
+  } catch (error) {
+    if (!(await isFolder(path))) throw error;
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  const information = await promises.stat(path).catch(() => undefined);
+  return information?.isDirectory() === true;
 }
 
 /**
@@ -233,7 +259,7 @@ async function writeSynced(path: string, bytes: Uint8Array, mode: number): Promi
 /** Keeps the previous file under its time and SHA-1: by a second name for it where the disk can, else as a copy. */
 async function keepBackup(path: string, bytes: Uint8Array, changed: Date): Promise<string> {
   const folder = join(dirname(path), 'backups');
-  await promises.mkdir(folder, { recursive: true });
+  await makeLevels(folder);
   const time = changed
     .toISOString()
     .replaceAll(':', '-')
@@ -301,6 +327,12 @@ const writeFailures: Readonly<Partial<Record<string, string>>> = {
   EROFS: 'the disk is read-only',
   ENOENT: 'its folder does not exist',
   ENOTDIR: 'its folder is no folder',
+};
+
+/** Where a folder fails for other reasons than a file. */
+const folderFailures: Readonly<Partial<Record<string, string>>> = {
+  EEXIST: 'a file of this name is there',
+  ENOENT: 'no folder can be made in this place',
 };
 
 function explainWrite(error: unknown, path: string): Error {

@@ -130,15 +130,14 @@ export class SignerSource implements Signers {
     const readPin = pinRequest(this.#options, choice, this.#output);
     const opening = openTokenSigner({
       ...wanted,
-      pin: async (token) => {
+      pin: async (token, warnings) => {
         await beforePin?.();
-        return readPin(token);
+        return readPin(token, warnings);
       },
       useFinalPinTry: this.#options.useFinalPinTry === true,
     });
     const signer = await opening;
     this.#opened.push(opening);
-    for (const warning of signer.warnings) this.#output.warning(warning);
     return signer;
   }
 
@@ -174,7 +173,8 @@ function wantedOf({ token, certificate, id }: SastCertificate): Wanted & { reado
 
 function severalTokens(candidates: readonly SastCertificate[]): DeviceError {
   const lines = candidates.map(({ token, certificate, id }) => {
-    const uri = formatTokenUri({ ...parseTokenUri(token.uri), ...(id.length === 0 ? {} : { id }) });
+    const isAlone = candidates.filter((other) => other.token.uri === token.uri).length === 1;
+    const uri = isAlone ? token.uri : formatTokenUri({ ...parseTokenUri(token.uri), id });
     return `  ${nameToken(token)}: ${printable(formatName(certificate.subject))}\n    ${uri}`;
   });
   return new DeviceError(

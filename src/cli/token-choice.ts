@@ -12,6 +12,7 @@ import {
   readPinSource,
   type ListTokensOptions,
   type PinReading,
+  type PinRequest,
   type TokenInfo,
   type TokenUri,
 } from '../token/index.js';
@@ -135,14 +136,15 @@ export function asksForPin(
 
 /**
  * Finds the PIN of a token: pin-source of the URI, --pin-file, ETOKEN_BRIDGE_PIN_FILE, ETOKEN_BRIDGE_PIN, else a prompt
- * that names the token.
+ * that names the token. What is to be known of the module is said before, each thing once.
  */
 export function pinRequest(
   options: TokenOptions,
   choice: TokenChoice,
   output: Output,
   environment: NodeJS.ProcessEnv = process.env,
-): (token: TokenInfo) => Promise<Pin | undefined> {
+): PinRequest {
+  const said = new Set<string>();
   const from = async (token: TokenInfo): Promise<PinReading | undefined> => {
     if (choice.uri?.pinSource !== undefined) return readPinSource(choice.uri.pinSource, environment);
     const file = pinFileOf(options, choice, environment);
@@ -151,7 +153,11 @@ export function pinRequest(
     if (pin !== undefined) return { pin };
     return token.protectedAuthenticationPath ? undefined : { pin: await promptForPin(token) };
   };
-  return async (token) => {
+  return async (token, warnings) => {
+    for (const warning of warnings) {
+      if (!said.has(warning)) output.warning(warning);
+      said.add(warning);
+    }
     const reading = await from(token);
     if (reading?.warning !== undefined) output.warning(reading.warning);
     if (reading === undefined) output.note(`enter the PIN of ${nameToken(token)} at its reader`);

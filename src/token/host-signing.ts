@@ -262,15 +262,30 @@ export class HostModule {
     return this.#sessions.slice(0, wanted);
   }
 
-  /** After a failure the operation may still be active in a session; the new one is opened first to stay logged in. */
+  /**
+   * After a failure the operation may still be active in a session, whatever PKCS#11 says. The last session is closed
+   * only when another is open, because the login ends with it. A token that has no more sessions keeps it: a C_SignInit
+   * or C_Sign that failed leaves no operation active (PKCS#11 v2.40, 5.11).
+   */
   #replaceSessions(): void {
-    const old = this.#sessions;
-    this.#sessions = [];
+    const [kept, ...others] = this.#sessions;
+    if (kept === undefined || this.#slot === undefined) return;
+    this.#sessions = [kept];
+    for (const session of others) this.#closeSession(session);
     try {
-      this.#openSessions(1);
-      for (const session of old) this.library.C_CloseSession(session);
+      this.#sessions = [this.library.C_OpenSession(this.#slot.handle, serialSession)];
     } catch {
       // The failure that led here is what is reported; a token that is gone fails again at the next request.
+      return;
+    }
+    this.#closeSession(kept);
+  }
+
+  #closeSession(session: Buffer): void {
+    try {
+      this.library.C_CloseSession(session);
+    } catch {
+      // It is not used any more.
     }
   }
 

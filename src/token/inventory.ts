@@ -49,10 +49,16 @@ export interface SurveyedToken {
   readonly objects: TokenObjects;
 }
 
+/** A survey, the tokens with their objects, and whether it is worth anything. */
+export interface TakenSurvey {
+  readonly survey: TokenSurvey;
+  readonly found: readonly SurveyedToken[];
+  /** Why there is nothing to choose from: set when a module failed and none showed any token, whichever is meant. */
+  readonly failure: DeviceError | undefined;
+}
+
 /** Asks all modules for their tokens, and for the objects that need no PIN. */
-export async function takeSurvey(
-  options: ListTokensOptions,
-): Promise<{ readonly survey: TokenSurvey; readonly found: readonly SurveyedToken[] }> {
+export async function takeSurvey(options: ListTokensOptions): Promise<TakenSurvey> {
   const modules = selectModules(options, options.uri ?? {});
   const found: SurveyedToken[] = [];
   const surveys: ModuleSurvey[] = [];
@@ -71,7 +77,8 @@ export async function takeSurvey(
   const matching =
     options.uri === undefined ? kept : kept.filter(({ token }) => matchesToken(token, options.uri ?? {}));
   const survey = { tokens: matching.map(({ token }) => token), modules: surveys, warnings: warningsOf(modules) };
-  return { survey, found: matching };
+  const failure = kept.length > 0 ? undefined : surveys.flatMap(({ failures }) => failures)[0];
+  return { survey, found: matching, failure };
 }
 
 async function askModule(

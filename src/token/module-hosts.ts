@@ -45,15 +45,16 @@ export function toleratedFailure(error: unknown, isOnly: boolean): DeviceError {
 /** The modules to ask. @throws DeviceError `module-missing` and others, see {@link requireModule} */
 export function selectModules(access: TokenAccess, uri: TokenUri): readonly ModuleCandidate[] {
   const modulePath = access.modulePath ?? uri.modulePath;
+  const wanted = uri.moduleName?.toLowerCase().replace(/^lib/, '');
   const candidates = findModules({
     ...(access.environment === undefined ? {} : { environment: access.environment }),
     ...(modulePath === undefined ? {} : { modulePath }),
+    ...(wanted === undefined ? {} : { moduleName: wanted }),
   });
   const [first] = candidates;
   const wasNamed = first?.source.startsWith('option') === true || first?.source.startsWith('environment') === true;
   if (first !== undefined && wasNamed) requireModule(first);
   const usable = usableModules(candidates);
-  const wanted = uri.moduleName?.toLowerCase().replace(/^lib/, '');
   const named = wanted === undefined ? usable : usable.filter(({ path }) => moduleName(path) === wanted);
   if (named.length > 0) return named;
   const which = wanted === undefined ? 'no PKCS#11 module was found' : `no PKCS#11 module named ${wanted} was found`;

@@ -26,6 +26,8 @@ export interface ModuleSearch {
   readonly architecture?: string;
   /** The only module to look at: a path, or the name of one that is installed in a known place. */
   readonly modulePath?: string;
+  /** A name as {@link moduleName} gives it. The environment's module then counts only when it has this name. */
+  readonly moduleName?: string;
   /** A folder that stands for the root of the file system, such as that of a container. */
   readonly root?: string;
 }
@@ -67,7 +69,7 @@ interface Place {
  */
 export function findModules(options: ModuleSearch = {}): readonly ModuleCandidate[] {
   const search = completeSearch(options);
-  const named = namedModule(options.modulePath, search);
+  const named = namedModule(options, search);
   const places = named === undefined ? installedPlaces(search) : [named];
   return places.map((place) => lookAt(place, search));
 }
@@ -136,9 +138,10 @@ function completeSearch(options: ModuleSearch): Search {
   };
 }
 
-function namedModule(option: string | undefined, search: Search): Place | undefined {
-  const variable = search.environment[moduleVariable];
-  const path = option ?? (variable === '' ? undefined : variable);
+function namedModule({ modulePath: option, moduleName: name }: ModuleSearch, search: Search): Place | undefined {
+  const variable = search.environment[moduleVariable] ?? '';
+  const counts = variable !== '' && (name === undefined || moduleName(variable) === name);
+  const path = option ?? (counts ? variable : undefined);
   if (path === undefined) return undefined;
   const source = option === undefined ? `environment ${moduleVariable}` : 'option';
   const isName = !/[\\/]/.test(path) && inspectLibrary(path, search).state === 'missing';

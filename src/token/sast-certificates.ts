@@ -36,9 +36,8 @@ export interface ExportedCertificate {
 /** See `listSastCertificates`. */
 export async function findSastCertificates(options: SastCertificateOptions): Promise<readonly SastCertificate[]> {
   const uri = wantedUri(options);
-  const { survey, found } = await takeSurvey({ ...options, uri });
-  const failure = survey.modules.find(({ failures }) => failures.length > 0)?.failures[0];
-  if (found.length === 0 && failure !== undefined) throw failure;
+  const { found, failure } = await takeSurvey({ ...options, uri });
+  if (failure !== undefined) throw failure;
   const listed: SastCertificate[] = [];
   for (const one of found) {
     const unlocked = options.pin !== undefined && one.token.loginRequired;
@@ -69,13 +68,13 @@ async function readPrivateObjects(
 ): Promise<TokenObjects> {
   const { modulePath, label, serialNumber, slotId } = token;
   const wanted = { token: label, modulePath, ...(serialNumber === '' ? { slotId } : { serial: serialNumber }) };
-  const { opened } = await openChosenToken({ ...options, modulePath }, wanted);
+  const chosen = await openChosenToken({ ...options, modulePath }, wanted);
   try {
     const useFinalPinTry = options.useFinalPinTry === true;
-    const { objects } = await unlockToken(opened.host, token, { pin, useFinalPinTry });
+    const { objects } = await unlockToken(chosen, { pin, useFinalPinTry });
     return objects;
   } finally {
-    await opened.host.close();
+    await chosen.opened.host.close();
   }
 }
 

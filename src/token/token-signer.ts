@@ -21,7 +21,7 @@ export interface TokenSignerOptions extends TokenAccess, WantedToken, UnlockOpti
 /** A signer whose key is on a token. It holds the token until it is closed. */
 export interface TokenSigner extends Signer {
   readonly token: TokenInfo;
-  /** Things to know, such as a module that spies. */
+  /** Things to know, such as a module that spies. The request for the PIN has had them too. */
   readonly warnings: readonly string[];
   /**
    * Signs many digests with one login, in their order. Nothing is given out when one of them fails.
@@ -59,7 +59,7 @@ const mostSessions = 4;
 export async function bindSigner(chosen: ChosenToken, options: TokenSignerOptions): Promise<HostSigner> {
   const { host } = chosen.opened;
   try {
-    const { objects, description, pin } = await unlockToken(host, chosen.token, options);
+    const { objects, description, pin } = await unlockToken(chosen, options);
     const name = nameToken(chosen.token);
     const signingKey = selectSigningKey(objects, wantedUri(options), name, options.certificate);
     const certificate = options.certificate ?? signingKey.certificate?.certificate;
@@ -73,7 +73,7 @@ export async function bindSigner(chosen: ChosenToken, options: TokenSignerOption
     }
     const { library, modulePath } = chosen.token;
     const token = tokenInfo(description, library, modulePath, keysOf(objects));
-    const signaturePin = await askSignaturePin(signingKey, token, options, pin);
+    const signaturePin = await askSignaturePin(signingKey, { ...chosen, token }, options, pin);
     return new HostSigner({ ...chosen, token }, signingKey, certificate, signaturePin, options.sessions ?? 1);
   } catch (error) {
     await host.close();
@@ -83,12 +83,12 @@ export async function bindSigner(chosen: ChosenToken, options: TokenSignerOption
 
 async function askSignaturePin(
   { key }: SigningKey,
-  token: TokenInfo,
+  { token, warnings }: ChosenToken,
   { signaturePin }: TokenSignerOptions,
   pin: Pin | undefined,
 ): Promise<Pin | undefined> {
   if (!key.alwaysAuthenticates) return undefined;
-  return (await signaturePin?.(token)) ?? pin;
+  return (await signaturePin?.(token, warnings)) ?? pin;
 }
 
 /** A token signer, bound to the host that holds its token. */

@@ -12,13 +12,14 @@ import type { HostSigner, TokenSigner, TokenSignerOptions } from './token-signer
 /**
  * The tokens that are plugged in. A token that two modules show is listed once, by the module that is tried first.
  *
- * @throws DeviceError as {@link surveyTokens}, and the failure of a module when no other shows a token
+ * @throws DeviceError as {@link surveyTokens}, and the failure of a module when no module shows any token, whichever
+ *   is meant
  */
 export async function listTokens(options: ListTokensOptions = {}): Promise<readonly TokenInfo[]> {
-  const { tokens, modules } = await surveyTokens(options);
-  const failure = modules.find(({ failures }) => failures.length > 0)?.failures[0];
-  if (tokens.length === 0 && failure !== undefined) throw failure;
-  return tokens;
+  const { takeSurvey } = await import('./inventory.js');
+  const { survey, failure } = await takeSurvey(options);
+  if (failure !== undefined) throw failure;
+  return survey.tokens;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { DeviceError } from '../errors.js';
-import type { TokenHost } from './host-client.js';
 import type { TokenDescription, TokenObjects } from './host-protocol.js';
+import type { ChosenToken } from './module-hosts.js';
 import { Pin } from './pin.js';
 import { pinHints } from './return-values.js';
 import { nameToken, type TokenInfo } from './token-info.js';
@@ -8,8 +8,10 @@ import { nameToken, type TokenInfo } from './token-info.js';
 /**
  * Asks for the PIN of a token. It is called once, after the token was chosen and the state of its PIN was read, and not
  * at all when the token needs no PIN or its PIN cannot be tried. `undefined` lets a reader with keys of its own ask.
+ *
+ * @param warnings what to know before the PIN is given, such as that the module is a spy that writes it to a log.
  */
-export type PinRequest = (token: TokenInfo) => Promise<Pin | undefined>;
+export type PinRequest = (token: TokenInfo, warnings: readonly string[]) => Promise<Pin | undefined>;
 
 export interface UnlockOptions {
   readonly pin: PinRequest;
@@ -29,14 +31,16 @@ export interface UnlockedToken {
  *
  * @throws DeviceError `pin-locked` and `pin-final-try` without a try; `pin-missing`; `pin-incorrect` after the one try
  */
-export async function unlockToken(host: TokenHost, token: TokenInfo, options: UnlockOptions): Promise<UnlockedToken> {
+export async function unlockToken(chosen: ChosenToken, options: UnlockOptions): Promise<UnlockedToken> {
+  const { token, warnings } = chosen;
+  const { host } = chosen.opened;
   const name = nameToken(token);
   if (!token.loginRequired) {
     const objects = await host.request('unlock', { slotId: token.slotId }, name);
     return { objects, description: objects.token, pin: undefined };
   }
   requireUsablePin(token, options.useFinalPinTry === true);
-  const pin = await options.pin(token);
+  const pin = await options.pin(token, warnings);
   if (pin === undefined && !token.protectedAuthenticationPath) {
     throw new DeviceError('pin-missing', `${name} needs a PIN`, {}, { hint: 'give it in a file, or at the prompt' });
   }

@@ -17,7 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { readInput, writeOutput } from '../../src/cli/files.js';
+import { makeFolder, readInput, writeOutput } from '../../src/cli/files.js';
 import { InputError } from '../../src/errors.js';
 
 let folder: string;
@@ -158,6 +158,54 @@ describe('a write that fails in the middle', () => {
     // Otherwise no kill hit the moment that this test is about.
     expect(leftBehind).toBeGreaterThan(0);
   });
+});
+
+describe('makeFolder', () => {
+  test('makes the folders above it too, and uses those that are there', async () => {
+    const path = join(folder, 'one/two/three');
+    await makeFolder(path, 'hint');
+    await makeFolder(path, 'hint');
+    await Promise.all(['four', 'four', 'five'].map((name) => makeFolder(join(folder, 'new', name), 'hint')));
+    expect(readdirSync(join(folder, 'one/two'))).toEqual(['three']);
+    expect(readdirSync(join(folder, 'new')).sort()).toEqual(['five', 'four']);
+    await makeFolder('/', 'hint');
+  });
+
+  test.each([
+    ['file', 'a file of this name is there'],
+    ['file/below', 'its folder is no folder'],
+    ['loose/below', 'a file of this name is there'],
+  ])('%s is refused', async (name, reason) => {
+    writeFileSync(join(folder, 'file'), '');
+    symlinkSync(join(folder, 'nowhere'), join(folder, 'loose'));
+    await expect(makeFolder(join(folder, name), 'give another')).rejects.toMatchObject({
+      code: 'file-unwritable',
+      message: expect.stringContaining(`/${name} cannot be made: ${reason}`) as string,
+      hint: 'give another',
+    });
+  });
+
+  // In a process of its own, which can be ended when it does not come to its end.
+  test.skipIf(!existsSync('/proc/self'))(
+    'a folder that takes no folder is told, and not tried for ever',
+    () => {
+      for (const path of ['/proc/etoken-bridge', '/proc/etoken-bridge/below']) {
+        const script = `
+        const { makeFolder } = await import(${JSON.stringify(built)});
+        const failure = await makeFolder(${JSON.stringify(path)}, 'give another').catch((error) => error);
+        console.log(failure.code, failure.message);
+      `;
+        const words = ['--input-type=module', '-e', script];
+        const { stdout } = spawnSync(process.execPath, words, {
+          encoding: 'utf8',
+          timeout: 10_000,
+          killSignal: 'SIGKILL',
+        });
+        expect(stdout).toBe(`file-unwritable the folder ${path} cannot be made: no folder can be made in this place\n`);
+      }
+    },
+    30_000,
+  );
 });
 
 describe('readInput', () => {

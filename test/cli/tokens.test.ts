@@ -1,10 +1,21 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { createSoftHsm } from 'softhsm-config';
+import { createSastToken, createSoftHsm, createStandInAuthority } from 'softhsm-config';
 import { expectFailure, jsonOf, snapshot } from './etoken-bridge.js';
 import { makeSoftTokens, pinStates } from './soft-tokens.js';
+import { noTerminal, openTerminal } from './terminal.js';
 
 const tokens = await makeSoftTokens();
 const { folder, first, second, module, run } = tokens;
@@ -306,6 +317,123 @@ describe('token export', () => {
       'the folder a-file cannot be made',
       'give another --out',
     );
+  });
+});
+
+describe('a certificate that shows only after the login', () => {
+  test('is not found without --login, which the note names, and is exported with it', async () => {
+    const softHsm = await createSoftHsm(join(folder, 'hidden'));
+    const words = { label: 'SAST hidden', pin: first.pin, soPin: 'so-pin-1234', bits: 1024 as const };
+    const { commonName, certificate } = await createSastToken(softHsm, {
+      ...words,
+      authority: await createStandInAuthority(),
+    });
+    hideCertificate(softHsm.module, softHsm.environment);
+    const env = softHsm.environment;
+
+    const listed = run(['token', 'certificates'], { env });
+    expect([listed.status, listed.stdout]).toEqual([1, '']);
+    const nothing = run(['token', 'export', '--out', 'hidden-none'], { env });
+    expect(nothing).toEqual({
+      status: 1,
+      stdout: '',
+      stderr:
+        'the tokens hold no SAST certificate: nothing was written; --login also finds what is hidden without the PIN\n',
+    });
+    expect(existsSync(join(folder, 'hidden-none'))).toBe(false);
+
+    const path = join('sast-hidden', `${commonName.trim()}.cer`);
+    const exported = ['token', 'export', '--out', 'sast-hidden'];
+    expectFailure(run([...exported, '--login'], { env }), 2, 'PIN of token "SAST hidden"', '--pin-file');
+    for (const [more, variables] of [
+      [['--pin-file', first.pinFile], {}],
+      [['--login'], { ETOKEN_BRIDGE_PIN: first.pin }],
+    ] as const) {
+      const { status, stdout } = run([...exported, ...more], { env: { ...env, ...variables } });
+      expect([status, stdout]).toEqual([0, `${path}\n`]);
+      expect(readFileSync(join(folder, path)).equals(certificate.der)).toBe(true);
+      rmSync(join(folder, path));
+    }
+    const wrong = run([...exported, '--login', '--pin-file', tokens.wrongPinFile], { env });
+    expectFailure(wrong, 3, 'CKR_PIN_INCORRECT');
+    expect(existsSync(join(folder, path))).toBe(false);
+  });
+
+  test('one PIN from a file is not tried on two tokens', () => {
+    const outcome = run(['token', 'export', '--out', 'nothing', '--login', '--pin-file', first.pinFile]);
+    expectFailure(outcome, 3, 'there are 2 tokens to choose from', 'with --token, in quotes');
+    expect(pinStates(tokens)).toEqual({ 'SAST first': 'ok', 'SAST second': 'ok' });
+  });
+
+  /** Puts a copy with CKA_PRIVATE in the place of the only certificate, in a process of its own. */
+  function hideCertificate(path: string, env: Readonly<Record<string, string>>): void {
+    const program = `
+      const p = require(process.argv[1]); const l = new p.PKCS11(); l.load(process.argv[2]); l.C_Initialize();
+      const slot = l.C_GetSlotList(true).find((s) => l.C_GetTokenInfo(s).label.trim() === 'SAST hidden');
+      const s = l.C_OpenSession(slot, 6); l.C_Login(s, 1, process.env.PIN);
+      l.C_FindObjectsInit(s, [{ type: p.CKA_CLASS, value: p.CKO_CERTIFICATE }]);
+      const [found] = l.C_FindObjects(s, 1); l.C_FindObjectsFinal(s);
+      const types = [p.CKA_CERTIFICATE_TYPE, p.CKA_VALUE, p.CKA_SUBJECT, p.CKA_ID, p.CKA_LABEL];
+      l.C_CreateObject(s, [...l.C_GetAttributeValue(s, found, types.map((type) => ({ type }))),
+        { type: p.CKA_CLASS, value: p.CKO_CERTIFICATE }, { type: p.CKA_TOKEN, value: true },
+        { type: p.CKA_PRIVATE, value: true }]);
+      l.C_DestroyObject(s, found); l.C_Finalize();`;
+    const words = ['-e', program, createRequire(import.meta.url).resolve('pkcs11js'), path];
+    const { status, stderr } = spawnSync(process.execPath, words, {
+      encoding: 'utf8',
+      env: { ...process.env, ...env, PIN: first.pin },
+    });
+    if (status !== 0) throw new Error(stderr);
+  }
+});
+
+describe('a spy module', () => {
+  const spy = join(folder, 'softhsm2-spy.so');
+  symlinkSync(module, spy);
+  const warning = 'warning: softhsm2-spy.so looks like a spy module, or PKCS11SPY is set: a spy writes the PIN';
+  const label = ['--module', spy, '--token-label', first.token.label];
+  const check = ['token', 'check', ...label];
+
+  test.each([
+    ['token check', ['check']],
+    ['token certificates', ['certificates', '--login']],
+    ['token export', ['export', '--out', 'sast-spied', '--login']],
+  ])('%s warns of it once, before the PIN is read', (_name, words) => {
+    const spied = ['token', ...words, ...label];
+    const right = run([...spied, '--pin-file', first.pinFile]);
+    expect(right.status).toBe(0);
+    expect(right.stderr.split(warning)).toHaveLength(2);
+    const missing = run([...spied, '--pin-file', 'no-such.pin']);
+    expectFailure(missing, 2, 'the PIN file no-such.pin does not exist');
+    expect(missing.stderr.startsWith(warning)).toBe(true);
+  });
+
+  test('a command that signs warns of it once', () => {
+    const made = run([
+      'ctl',
+      'create',
+      '--mode',
+      'token',
+      '--cluster',
+      tokens.cluster,
+      '--out',
+      'spied.tlv',
+      ...label,
+      '--pin-file',
+      first.pinFile,
+    ]);
+    expect(made.stderr.split(warning)).toHaveLength(2);
+    expect(made.status).toBe(0);
+  });
+
+  test.skipIf(noTerminal !== undefined)('on a terminal it stands before the prompt', async () => {
+    const terminal = openTerminal(check, { cwd: folder, env: tokens.environment });
+    await terminal.waitFor('PIN of token "SAST first"');
+    const screen = terminal.screen();
+    expect(screen).toContain('looks like a spy module');
+    expect(screen.indexOf('looks like a spy module')).toBeLessThan(screen.indexOf('PIN of token'));
+    terminal.type('\u0003');
+    expect(await terminal.ended).toBe(130);
   });
 });
 

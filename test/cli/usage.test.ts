@@ -193,7 +193,9 @@ describe('standard output', () => {
   test('--quiet leaves out notes, and keeps the result and the errors', () => {
     const made = run(['cluster', 'init', 'quiet', '--quiet', '--release', '11.5.1'], { cwd: folder });
     expect(made).toEqual({ status: 0, stdout: 'quiet/cluster.yaml\n', stderr: '' });
-    expect(run(['cluster', 'init', 'loud'], { cwd: folder }).stderr).toMatch(/^next: edit loud\/cluster.yaml/);
+    expect(run(['cluster', 'init', 'loud', '--release', '11.5.1'], { cwd: folder }).stderr).toMatch(
+      /^next: edit loud\/cluster.yaml/,
+    );
     expectFailure(run(['ctl', 'verify', '--quiet', 'none'], { cwd: folder }), 2, 'there is no trust list none');
   });
 });

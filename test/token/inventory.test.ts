@@ -1,16 +1,20 @@
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createSoftToken, generateTokenKey } from 'softhsm-config';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { commonName, decodeCertificate, decodeCertificates } from '../../src/x509/index.js';
 import {
+  checkToken,
   exportSastCertificates,
   listSastCertificates,
   listTokens,
+  openTokenSigner,
   parseTokenUri,
+  Pin,
   surveyTokens,
+  type PinRequest,
   type TokenAccess,
 } from '../../src/token/index.js';
 import { elf } from './library-files.js';
@@ -98,6 +102,94 @@ describe('listTokens', () => {
       tokens: [],
       modules: [{ tokenCount: 1, failures: [] }],
     });
+  });
+});
+
+describe('two modules, of which one is broken', () => {
+  /** An environment that names no module, with these in a module file of p11-kit each. */
+  function installed(name: string, modules: Readonly<Record<string, string>>, configuration: TokenAccess): TokenAccess {
+    const home = join(folder, name);
+    mkdirSync(join(home, 'pkcs11/modules'), { recursive: true });
+    for (const [module, path] of Object.entries(modules)) {
+      writeFileSync(join(home, `pkcs11/modules/${module}.module`), `module: ${path}\n`);
+    }
+    const environment = { ...configuration.environment, XDG_CONFIG_HOME: home, ETOKEN_BRIDGE_MODULE: '' };
+    return { environment };
+  }
+
+  function breakModule(): string {
+    const broken = join(folder, 'libbroken.so');
+    writeFileSync(broken, elf(process.arch === 'arm64' ? 183 : 62));
+    return broken;
+  }
+
+  test('its failure hides neither the tokens of the other nor that none of them is the one', async () => {
+    const both = installed('both', { broken: breakModule(), good: soft.softHsm.module }, access);
+    const { modules } = await surveyTokens(both);
+    expect(modules.map(({ failures }) => failures.length).sort()).toEqual([0, 1]);
+    expect(await listTokens(both)).toHaveLength(2);
+    const uri = { token: 'CTL three' };
+    expect(await listTokens({ ...both, uri })).toEqual([]);
+    expect(await listSastCertificates({ ...both, uri })).toEqual([]);
+    expect(await exportSastCertificates({ ...both, tokenLabel: 'CTL three' })).toEqual([]);
+    const opening = openTokenSigner({ ...both, uri, pin: pinSource().ask });
+    await expect(opening).rejects.toMatchObject({ code: 'token-not-found' });
+  });
+
+  test('its failure is told when the other shows no token', async () => {
+    // SoftHSM2 always shows one that holds nothing yet.
+    const { softHsm } = await makeSoftTokens(join(folder, 'none'), []);
+    const modules = { broken: breakModule(), good: softHsm.module };
+    const both = installed('empty-home', modules, { environment: { ...soft.environment, ...softHsm.environment } });
+    const told = { code: 'module-failed', message: expect.stringContaining('libbroken.so') as string };
+    await expect(listTokens(both)).rejects.toMatchObject(told);
+    await expect(listSastCertificates(both)).rejects.toMatchObject(told);
+  });
+
+  test('module-name of a URI chooses before the environment does', async () => {
+    const broken = breakModule();
+    const { environment } = installed('named', { good: soft.softHsm.module }, access);
+    const elsewhere = { environment: { ...environment, ETOKEN_BRIDGE_MODULE: broken } };
+    const uri = parseTokenUri('pkcs11:token=CTL%20one?module-name=softhsm2');
+    expect((await listTokens({ ...elsewhere, uri })).map(({ label }) => label)).toEqual(['CTL one']);
+    // A module of this name that only the environment knows is the one that is meant.
+    const other = { ...elsewhere, uri: parseTokenUri('pkcs11:?module-name=broken') };
+    await expect(listTokens(other)).rejects.toMatchObject({ code: 'module-failed' });
+    const absent = { ...elsewhere, uri: parseTokenUri('pkcs11:?module-name=absent') };
+    await expect(listTokens(absent)).rejects.toMatchObject({
+      code: 'module-missing',
+      message: expect.stringMatching(/named absent was found; \d\d+ places/) as string,
+    });
+  });
+});
+
+describe('a spy module', () => {
+  test('is told to whoever is asked for the PIN, before it is given', async () => {
+    const spy = join(folder, 'softhsm2-spy.so');
+    symlinkSync(soft.softHsm.module, spy);
+    const seen: (readonly string[])[] = [];
+    const pin: PinRequest = (_token, warnings) => {
+      seen.push(warnings);
+      return Promise.resolve(new Pin(wrongPin));
+    };
+    const options = { ...access, modulePath: spy, tokenLabel: 'CTL one', pin };
+    for (const attempt of [openTokenSigner, checkToken, listSastCertificates, exportSastCertificates]) {
+      await expect(attempt(options)).rejects.toMatchObject({ code: 'pin-incorrect' });
+    }
+    const warning = expect.stringContaining('softhsm2-spy.so looks like a spy module') as string;
+    expect(seen).toEqual([[warning], [warning], [warning], [warning]]);
+    // The right one, for the tests that follow: a wrong PIN is counted until then.
+    await (await openTokenSigner({ ...options, modulePath: soft.softHsm.module, pin: pinSource().ask })).close();
+  });
+
+  test('a module that is none has no warning', async () => {
+    const seen: (readonly string[])[] = [];
+    const pin: PinRequest = (_token, warnings) => {
+      seen.push(warnings);
+      return Promise.resolve(new Pin(rightPin));
+    };
+    await listSastCertificates({ ...access, pin });
+    expect(seen).toEqual([[], []]);
   });
 });
 

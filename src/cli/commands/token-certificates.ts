@@ -4,24 +4,21 @@ import { listSastCertificates, type SastCertificate } from '../../token/index.js
 import { formatName } from '../../x509/index.js';
 import { exitCode } from '../exit-code.js';
 import type { Output } from '../output.js';
-import { asksForPin, pinRequest, requireOneToken, requireToken, tokenChoice } from '../token-choice.js';
+import { requireToken, tokenChoice } from '../token-choice.js';
+import { certificateSearch, wantsLogin } from './token-login.js';
 import type { TokenCommandOptions } from './token.js';
 
 /** `token certificates`. Exit code 1 when the tokens have none. */
 export async function showCertificates(options: TokenCommandOptions, output: Output): Promise<number> {
   const choice = tokenChoice(options);
-  const login = options.login === true || options.pinFile !== undefined;
-  if (login && !asksForPin(options, choice)) await requireOneToken(choice);
-  const certificates = await listSastCertificates({
-    ...choice,
-    ...(login ? { pin: pinRequest(options, choice, output), useFinalPinTry: options.useFinalPinTry === true } : {}),
-  });
+  const certificates = await listSastCertificates(await certificateSearch(options, choice, output));
   if (certificates.length === 0) await requireToken(choice);
   output.result(certificates.map(formatCertificate).join('\n'), {
     certificates: certificates.map(describeCertificate),
   });
   if (certificates.length > 0) return exitCode.done;
-  output.note('the tokens hold no SAST certificate; --login also shows what is hidden without the PIN');
+  const hint = wantsLogin(options) ? '' : '; --login also shows what is hidden without the PIN';
+  output.note(`the tokens hold no SAST certificate${hint}`);
   return exitCode.no;
 }
 

@@ -17,7 +17,6 @@ export async function showCheck(options: TokenCommandOptions, output: Output): P
     useFinalPinTry: options.useFinalPinTry === true,
     ...(certificate === undefined ? {} : { certificate }),
   });
-  for (const warning of check.warnings) output.warning(warning);
   output.result(formatCheck(check), describeCheck(check));
   return check.ok ? exitCode.done : exitCode.device;
 }

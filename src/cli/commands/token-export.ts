@@ -6,17 +6,19 @@ import { exitCode } from '../exit-code.js';
 import { checkOutput, makeFolder, writeOutput } from '../files.js';
 import type { Output } from '../output.js';
 import { requireToken, tokenChoice } from '../token-choice.js';
+import { certificateSearch, wantsLogin } from './token-login.js';
 import type { TokenCommandOptions } from './token.js';
 
 /** `token export`. Exit code 1 when the tokens have no SAST certificate. */
 export async function exportCertificates(options: TokenCommandOptions, output: Output): Promise<number> {
   const { out = '', format = 'der' } = options;
   const choice = tokenChoice(options);
-  const exported = await exportSastCertificates(choice, format);
+  const exported = await exportSastCertificates(await certificateSearch(options, choice, output), format);
   if (exported.length === 0) {
     await requireToken(choice);
     output.result('', { files: [] });
-    output.note('the tokens hold no SAST certificate: nothing was written');
+    const hint = wantsLogin(options) ? '' : '; --login also finds what is hidden without the PIN';
+    output.note(`the tokens hold no SAST certificate: nothing was written${hint}`);
     return exitCode.no;
   }
   await makeFolder(out, 'give another --out');

@@ -46,8 +46,9 @@ export function declareTokenCommands(group: Command): void {
     'export',
     'write each SAST certificate to <CN>.cer, ready for upload to Phone-SAST-trust',
     (command) => {
-      declareModuleOptions(command);
+      declareTokenOptions(command);
       command
+        .option('--login', 'log in to each token, to find certificates that are hidden without the PIN')
         .requiredOption('--out <folder>', 'where the files are written; made when it is not there')
         .addOption(new Option('--format <format>', 'der or pem').choices(['der', 'pem']).default('der'));
     },
