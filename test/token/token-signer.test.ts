@@ -374,9 +374,9 @@ describe.skipIf(shimMissing !== undefined)('a token that fails', () => {
       shim.setRules();
       const pin = pinSource(value);
       // The token changes its mind between the question for the PIN and the login.
-      const ask: typeof pin.ask = (token) => {
+      const ask: typeof pin.ask = (token, warnings) => {
         shim.setRules(...rules);
-        return pin.ask(token);
+        return pin.ask(token, warnings);
       };
       const error = await failure(openTokenSigner({ ...faulty, pin: ask }));
       expect(error).toMatchObject({ code: 'pin-locked', functionName: 'C_Login', returnValue });
