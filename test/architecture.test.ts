@@ -9,7 +9,8 @@ const source = join(root, 'src');
 /**
  * Which rooms a room may import, lowest first. `errors.ts` may be imported by all. Two rows differ from the first
  * design: `bytes` knows nothing and is of use wherever bytes are compared or shown as hex, so `signer`, `token`'s
- * neighbours `cluster` and `ctl` may import it; and `ctl` writes the elements of records, so it may import `tlv`.
+ * neighbours `cluster`, `ctl` and `itl` may import it; and `ctl` and `itl` write the elements of records, so they may
+ * import `tlv`.
  */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   bytes: [],
@@ -21,7 +22,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   token: ['bytes', 'x509', 'signer'],
   cluster: ['bytes', 'x509', 'trust-list'],
   ctl: ['bytes', 'tlv', 'trust-list', 'signed-file', 'signer', 'x509', 'cluster'],
-  cli: ['bytes', 'tlv', 'x509', 'signer', 'signed-file', 'trust-list', 'token', 'cluster', 'ctl'],
+  itl: ['bytes', 'tlv', 'trust-list', 'signed-file', 'signer', 'x509', 'cluster'],
+  cli: ['bytes', 'tlv', 'x509', 'signer', 'signed-file', 'trust-list', 'token', 'cluster', 'ctl', 'itl'],
 };
 
 /** Packages and parts of Node that only some rooms may use. */

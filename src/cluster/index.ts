@@ -24,7 +24,7 @@ export { formatClusterProblem, type ClusterProblem, type ClusterProblemCode, typ
 export { loadCluster } from './load.js';
 export { loadPrivateKey } from './private-key.js';
 export { draftClusterFile, formatClusterFile, type ClusterOutline, type NodeOutline } from './format-file.js';
-export { createLabCluster, type LabCluster, type LabClusterRequest } from './lab.js';
+export { createLabCluster, issueLabCertificate, type LabCluster, type LabClusterRequest } from './lab.js';
 export {
   describeCluster,
   formatCluster,

@@ -103,7 +103,7 @@ async function makeCertificates(content: ClusterFileContent, request: LabCluster
   let done = 0;
   return Promise.all(
     wanted.map(async ({ node, name }) => {
-      const made = await makeCertificate(node, name, content.release, request);
+      const made = await issueLabCertificate(node, name, content.release, request);
       done += 1;
       request.onProgress?.(done, wanted.length);
       return { node, name, ...made };
@@ -111,12 +111,18 @@ async function makeCertificates(content: ClusterFileContent, request: LabCluster
   );
 }
 
-async function makeCertificate(
-  node: ClusterFileNode,
+/**
+ * Makes a key and a self-signed certificate that looks like one of a cluster's own: the first one, or a renewed one,
+ * which has the same names and another serial number.
+ *
+ * @param request when it begins to be valid, the size of the key in bits, where serial numbers come from.
+ */
+export async function issueLabCertificate(
+  node: Pick<ClusterNode, 'name' | 'address'>,
   name: CertificateName,
   release: Release,
-  request: LabClusterRequest,
-): Promise<{ certificate: Certificate; key: KeyObject }> {
+  request: Pick<LabClusterRequest, 'now' | 'keyBits' | 'random'>,
+): Promise<{ readonly certificate: Certificate; readonly key: KeyObject }> {
   const random = request.random ?? ((length) => new Uint8Array(randomBytes(length)));
   // Taken before anything is waited for, so that the same random source gives the same serial numbers.
   const serialNumber = positive(random(16));
@@ -149,7 +155,7 @@ function positive(bytes: Uint8Array): Uint8Array {
   return serialNumber;
 }
 
-function commonNameOf(node: ClusterFileNode, name: CertificateName, random: (length: number) => Uint8Array): string {
+function commonNameOf(node: Pick<ClusterNode, 'name'>, name: CertificateName, random: (length: number) => Uint8Array): string {
   if (name === 'CAPF') return `CAPF-${Buffer.from(random(4)).toString('hex')}`;
   return name === 'ITLRecovery' ? `ITLRECOVERY_${node.name}` : node.name;
 }

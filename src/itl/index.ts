@@ -1,0 +1,2 @@
+export { createItl, itlSigner, type ItlOptions } from './create.js';
+export { emptyItl } from './empty.js';
