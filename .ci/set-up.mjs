@@ -57,6 +57,26 @@ function installPrograms() {
   );
 }
 
+/**
+ * Other programs that speak TFTP, for the tests: without one of them its test is skipped by name, so that only CI, which
+ * must run all, installs them.
+ */
+function installTestPrograms() {
+  const missing = [
+    ['curl', 'curl', '--version'],
+    ['tftp-hpa', 'tftp', '-V'],
+    ['atftp', 'atftp', '--version'],
+    ['tftpd-hpa', 'in.tftpd', '-V'],
+  ].flatMap(([name = '', program = '', word = '']) => (runs(program, word) ? [] : [name]));
+  if (missing.length === 0 || process.env['CI'] !== 'true' || !runs('apt-get', '--version')) return;
+  console.error(`set-up: installing ${missing.join(' ')} (apt-get)`);
+  const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
+  const apt = [...sudo, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get'];
+  const isDone =
+    runs(...asCommand([...apt, 'update', '-qq'])) && runs(...asCommand([...apt, 'install', '-y', '-qq', ...missing]));
+  if (!isDone) console.error(`warning: ${missing.join(', ')} could not be installed; their tests are skipped`);
+}
+
 /** @param {string[]} words @returns {[string, ...string[]]} */
 function asCommand(words) {
   const [command = '', ...rest] = words;
@@ -72,6 +92,7 @@ function newer(file, thanFile) {
 }
 
 installPrograms();
+installTestPrograms();
 if (!newer(`${root}node_modules/.package-lock.json`, `${root}package-lock.json`) || !hasBinding()) {
   console.error('set-up: installing packages (npm ci)');
   run(['npm', 'ci', '--no-audit', '--no-fund'], 'installing packages');

@@ -180,3 +180,25 @@ export class InputError extends EtokenBridgeError {
     this.code = code;
   }
 }
+
+/** What can be wrong with another program on the network. */
+export type NetworkErrorCode =
+  | 'unreachable'
+  | 'timeout'
+  | 'not-accepted'
+  | 'malformed'
+  | 'cannot-listen'
+  | 'file-not-found'
+  | 'access-denied'
+  | 'too-large'
+  | 'tftp-error';
+
+/** A server that cannot be reached, is not the one that is trusted, or does not answer as its protocol says. */
+export class NetworkError extends EtokenBridgeError {
+  readonly code: NetworkErrorCode;
+
+  constructor(code: NetworkErrorCode, message: string, details?: ErrorDetails) {
+    super(message, details);
+    this.code = code;
+  }
+}

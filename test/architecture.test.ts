@@ -23,7 +23,29 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   cluster: ['bytes', 'x509', 'trust-list'],
   ctl: ['bytes', 'tlv', 'trust-list', 'signed-file', 'signer', 'x509', 'cluster'],
   itl: ['bytes', 'tlv', 'trust-list', 'signed-file', 'signer', 'x509', 'cluster'],
-  cli: ['bytes', 'tlv', 'x509', 'signer', 'signed-file', 'trust-list', 'token', 'cluster', 'ctl', 'itl'],
+  phone: ['bytes', 'trust-list', 'signed-file', 'x509'],
+  tvs: ['bytes', 'tlv', 'x509', 'trust-list'],
+  tftp: ['bytes'],
+  lab: [
+    ...['bytes', 'tlv', 'x509', 'signer', 'signed-file', 'trust-list'],
+    ...['cluster', 'ctl', 'itl', 'phone', 'tvs', 'tftp'],
+  ],
+  cli: [
+    'bytes',
+    'tlv',
+    'x509',
+    'signer',
+    'signed-file',
+    'trust-list',
+    'token',
+    'cluster',
+    'ctl',
+    'itl',
+    'phone',
+    'tvs',
+    'tftp',
+    'lab',
+  ],
 };
 
 /** Packages and parts of Node that only some rooms may use. */
@@ -36,11 +58,10 @@ const reserved: Readonly<Record<string, readonly string[]>> = {
   commander: ['cli'],
   '@clack/prompts': ['cli'],
   'node:child_process': ['token'],
-  // Nothing here talks to a network yet.
-  'node:tls': [],
+  'node:tls': ['tvs'],
+  'node:dgram': ['tftp'],
   'node:http': [],
   'node:https': [],
-  'node:dgram': [],
 };
 
 function filesBelow(folder: string): string[] {

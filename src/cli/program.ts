@@ -27,6 +27,22 @@ const groups: Readonly<Record<string, Group>> = {
     summary: 'the cluster file and its certificates',
     load: async () => (await import('./commands/cluster.js')).declareClusterCommands,
   },
+  phone: {
+    summary: 'a virtual phone: boot it, offer it files, see each decision with its rule',
+    load: async () => (await import('./commands/phone.js')).declarePhoneCommands,
+  },
+  tvs: {
+    summary: 'the Trust Verification Service: serve it, ask it',
+    load: async () => (await import('./commands/tvs.js')).declareTvsCommands,
+  },
+  tftp: {
+    summary: 'serve a folder to phones, or fetch a file as they do',
+    load: async () => (await import('./commands/tftp.js')).declareTftpCommands,
+  },
+  lab: {
+    summary: 'a whole cluster on this machine, with phones that boot from it; or a story, told with one',
+    load: async () => (await import('./commands/lab.js')).declareLab,
+  },
   completion: {
     summary: 'print a completion script for bash, zsh or fish',
     load: async () => (await import('./commands/completion.js')).declareCompletion,
@@ -112,6 +128,15 @@ export function declareCommand<Options extends OutputOptions>(
 ): void {
   const command = group.command(usage).description(summary);
   declareOptions(command);
+  declareAction(command, action);
+}
+
+/** Declares what a command does, with the options that every command has. */
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- as above
+export function declareAction<Options extends OutputOptions>(
+  command: Command,
+  action: (operands: readonly string[], options: Options, output: Output) => Promise<number>,
+): void {
   command
     .option('--json', 'print one JSON document')
     .option('-q, --quiet', 'print only results, warnings and errors')
@@ -119,7 +144,10 @@ export function declareCommand<Options extends OutputOptions>(
     .option('--debug', 'print stack traces')
     .action(async (...parameters: unknown[]) => {
       const options = command.opts<Options>();
-      const operands = parameters.slice(0, -2).filter((one): one is string => typeof one === 'string');
+      const operands = parameters
+        .slice(0, -2)
+        .flat()
+        .filter((one): one is string => typeof one === 'string');
       process.exitCode = await action(operands, options, new Output(options));
     });
 }

@@ -155,7 +155,11 @@ function positive(bytes: Uint8Array): Uint8Array {
   return serialNumber;
 }
 
-function commonNameOf(node: Pick<ClusterNode, 'name'>, name: CertificateName, random: (length: number) => Uint8Array): string {
+function commonNameOf(
+  node: Pick<ClusterNode, 'name'>,
+  name: CertificateName,
+  random: (length: number) => Uint8Array,
+): string {
   if (name === 'CAPF') return `CAPF-${Buffer.from(random(4)).toString('hex')}`;
   return name === 'ITLRecovery' ? `ITLRECOVERY_${node.name}` : node.name;
 }

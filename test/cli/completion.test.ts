@@ -26,7 +26,7 @@ function runShell(shell: string, words: readonly string[]): string {
 
 /** What is on the command line, the last word being completed, and what must be offered for it. */
 const cases: readonly (readonly [line: string, offered: readonly string[]])[] = [
-  ['etoken-bridge ', ['cluster', 'completion', 'ctl', 'itl', 'token']],
+  ['etoken-bridge ', ['cluster', 'completion', 'ctl', 'itl', 'lab', 'phone', 'tftp', 'token', 'tvs']],
   ['etb c', ['cluster', 'completion', 'ctl']],
   ['etb token ', ['certificates', 'check', 'export', 'list', 'modules']],
   ['etb itl ', ['diff', 'show', 'verify']],

@@ -25,6 +25,13 @@ import { declareCommand } from '../program.js';
 
 type Kind = 'CTL' | 'ITL';
 
+interface VerifyOptions extends OutputOptions {
+  readonly against?: string;
+  /** The list of the other kind that the phone holds. */
+  readonly ctl?: string;
+  readonly itl?: string;
+}
+
 /** Reads and strictly decodes a trust list. @throws InputError, which names the file */
 export async function loadTrustList(path: string): Promise<TrustList> {
   const bytes = await readInput(path, 'trust list');
@@ -50,12 +57,18 @@ export function declareReadingCommands(group: Command, kind: Kind): void {
     (command) => command.option('--values', 'also print what clusters leave blank'),
     ([path = ''], options, output) => show(path, kind, options.values === true, output),
   );
-  declareCommand(
+  declareCommand<VerifyOptions>(
     group,
     'verify <file>',
     'exit 0 if the list is signed by the key of its own signing record, else 1 and say why',
-    () => undefined,
-    ([path = ''], _options, output) => verify(path, output),
+    (command) => {
+      const other = kind === 'CTL' ? 'itl' : 'ctl';
+      command
+        .option('--against <old>', `also: would a phone that holds this ${kind} take the list; exit 1 if not`)
+        .option(`--${other} <file>`, `with --against: the ${other.toUpperCase()} that the phone holds too`);
+    },
+    ([path = ''], options, output) =>
+      options.against === undefined ? verify(path, output) : verifyAgainst(path, kind, options, output),
   );
   declareCommand(
     group,
@@ -159,6 +172,28 @@ async function verify(path: string, output: Output): Promise<number> {
   const { code, reason } = verification;
   output.result(`${name}: not verified: ${printable(reason)}\n`, { path, verified: false, signer: null, code, reason });
   return exitCode.no;
+}
+
+/** Exit code 0 only when a phone takes the list, at least once TVS vouches for its signer. */
+async function verifyAgainst(path: string, kind: Kind, options: VerifyOptions, output: Output): Promise<number> {
+  const { against = '' } = options;
+  const list = await loadTrustList(path);
+  const old = await loadTrustList(against);
+  const { describeAcceptance, formatAcceptance, judgeAgainst } = await import('./against.js');
+  const otherPath = options.ctl ?? options.itl;
+  const other = otherPath === undefined ? undefined : await loadTrustList(otherPath);
+  const held = kind === 'CTL' ? { ctl: old, itl: other } : { itl: old, ctl: other };
+  const acceptance = judgeAgainst(list, kind === 'CTL' ? 'ctl' : 'itl', held);
+  const verification = verifyTrustList(list);
+  const { verified } = verification;
+  const own = verified ? 'verified' : `not verified: ${printable(verification.reason)}`;
+  output.result(`${printable(path)}: ${own}\n${formatAcceptance(acceptance)}`, {
+    path,
+    verified,
+    against,
+    ...describeAcceptance(acceptance),
+  });
+  return verified && acceptance.withTvs.accepted ? exitCode.done : exitCode.no;
 }
 
 async function diff(before: string, after: string, output: Output): Promise<number> {

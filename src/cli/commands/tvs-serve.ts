@@ -1,0 +1,96 @@
+import { printable } from '../../bytes/index.js';
+import { loadCluster, loadPrivateKey, type Cluster, type ClusterNode } from '../../cluster/index.js';
+import { InputError } from '../../errors.js';
+import { createTvsKnowledge, startTvsServer } from '../../tvs/index.js';
+import type { Certificate } from '../../x509/index.js';
+import { exitCode } from '../exit-code.js';
+import { readInput } from '../files.js';
+import type { Output } from '../output.js';
+import { formatEndpoint, parsePort } from './tvs-address.js';
+import type { TvsServeOptions } from './tvs.js';
+
+/** `tvs serve`. */
+export async function serveTvs(options: TvsServeOptions, output: Output): Promise<number> {
+  const port = parsePort(options.port);
+  const cluster = await loadCluster(options.cluster);
+  const { node, certificate, key } = await identityOf(chooseNode(cluster, options), options);
+  const legacyTls = options.legacyTls === true;
+  if (legacyTls) {
+    output.warning(
+      '--legacy-tls allows TLS 1.0 with AES256-SHA: old phones need it, but it has no forward secrecy and ' +
+        'known weaknesses: whoever gets the key later can read what was asked. Use it on a trusted network only',
+    );
+  }
+  const write = (line: string): void => output.note(`${new Date().toISOString()} | ${line}`);
+  // A log that nobody sees would cost every answer its lines.
+  const log = options.quiet === true ? {} : { log: write };
+  const ctlFile = options.ctl === undefined ? {} : { ctlFile: options.ctl };
+  const knowledge = createTvsKnowledge({ trustStores: uploadedCertificates(cluster), ...ctlFile, ...log });
+  const server = await startTvsServer({ certificate, key, knowledge, host: options.host, port, legacyTls, ...log });
+  const stopped = waitForSignal();
+  output.result(`${formatEndpoint(server)}\n`, { host: server.host, port: server.port, node: node.name, legacyTls });
+  output.note(`TVS of ${node.name}; Ctrl-C stops it`);
+  await stopped;
+  await server.close();
+  return exitCode.done;
+}
+
+function chooseNode(cluster: Cluster, { node: wanted, cluster: path }: TvsServeOptions): ClusterNode {
+  const names = cluster.nodes.map(({ name }) => printable(name)).join(', ');
+  const node = cluster.nodes.find(({ name, certificates, keys }) =>
+    wanted === undefined ? certificates.TVS !== undefined && keys.TVS !== undefined : name === wanted,
+  );
+  if (node !== undefined) return node;
+  if (wanted === undefined) {
+    throw new InputError('cluster-file', `no node of ${printable(path)} has both a TVS certificate and its key`, {
+      hint: 'add certificates: TVS and keys: TVS to a node',
+    });
+  }
+  throw new InputError('usage', `${printable(path)} has no node ${printable(wanted)}`, {
+    hint: `its nodes are ${names}`,
+  });
+}
+
+async function identityOf(
+  node: ClusterNode,
+  options: TvsServeOptions,
+): Promise<{ node: ClusterNode; certificate: Certificate; key: Awaited<ReturnType<typeof loadPrivateKey>> }> {
+  const certificate = node.certificates.TVS;
+  const reference = node.keys.TVS;
+  const name = printable(node.name);
+  if (certificate === undefined || reference === undefined) {
+    const what = certificate === undefined ? 'certificate' : 'private key';
+    throw new InputError('cluster-file', `node ${name} has no TVS ${what} in the cluster file`, {
+      hint: 'add it to the node, or choose another --node',
+    });
+  }
+  if (reference.kind === 'token') {
+    throw new InputError('cluster-file', `the TVS key of node ${name} is on a token, and TLS needs it in a file`, {
+      hint: 'name the key file under keys: TVS',
+    });
+  }
+  const { keyPasswordFile: path } = options;
+  const bytes = path === undefined ? undefined : await readInput(path, 'password file');
+  const password = bytes === undefined ? undefined : new TextDecoder().decode(bytes).replace(/\r?\n$/, '');
+  return { node, certificate, key: await loadPrivateKey(reference, certificate, password) };
+}
+
+/** A cluster's own certificates count as uploaded to the stores that have their names. */
+function uploadedCertificates(cluster: Cluster): Readonly<Record<string, readonly Certificate[]>> {
+  const own = (['CallManager', 'CAPF', 'TVS'] as const).map((name) => {
+    const certificates = cluster.nodes.map((node) => node.certificates[name]).filter((one) => one !== undefined);
+    return [name, [...(cluster.trustStores[name] ?? []), ...certificates]] as const;
+  });
+  return { ...cluster.trustStores, ...Object.fromEntries(own) };
+}
+
+/** Until the user or the system stops the command, which for a server is its proper end and no failure. */
+function waitForSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      // The command's own way with signals ends it with 130, as one that was broken off.
+      process.removeAllListeners(signal);
+      process.once(signal, () => resolve());
+    }
+  });
+}

@@ -1,0 +1,346 @@
+import { join } from 'node:path';
+import {
+  createLabCluster,
+  type CertificateName,
+  type Cluster,
+  type ClusterNode,
+  type NodeOutline,
+} from '../cluster/index.js';
+import {
+  createTokenCtl,
+  createTokenlessCtl,
+  tokenlessSigner,
+  toNonSecure,
+  toToken,
+  toTokenless,
+  updateCtl,
+  type AcceptableCheck,
+  type CtlOptions,
+} from '../ctl/index.js';
+import { InputError } from '../errors.js';
+import { createItl, emptyItl, itlSigner } from '../itl/index.js';
+import { createPhone, type HeldFiles, type PhoneProfile } from '../phone/index.js';
+import { signFile } from '../signed-file/index.js';
+import type { Signer } from '../signer/index.js';
+import type { TrustList } from '../trust-list/index.js';
+import type { Certificate } from '../x509/index.js';
+import { LabCertificates } from './certificates.js';
+import { formatConfiguration } from './configuration.js';
+import { LabNode } from './node.js';
+import { LabPhone } from './phone.js';
+
+/** A lab that is to be started. */
+export interface LabRequest {
+  /** The folder for its keys, certificates, and what its TFTP servers serve. */
+  readonly directory: string;
+  /** 11.5.1 unless given. */
+  readonly release?: string;
+  /** One publisher with all services unless given. All services listen on this machine, whatever address a node has. */
+  readonly nodes?: readonly NodeOutline[];
+  /** The size of the RSA keys in bits: 2048 unless given. */
+  readonly keyBits?: 1024 | 2048 | 4096;
+  /** The moment it is. */
+  readonly clock: () => Date;
+  /** The address of this machine to listen on: 127.0.0.1 unless given. */
+  readonly host?: string;
+  /** Of the first node, UDP and TCP; the others follow in order. 0, for any that is free, unless given. */
+  readonly tftpPort?: number;
+  readonly tvsPort?: number;
+  /** Told what starts and changes. */
+  readonly log?: (line: string) => void;
+}
+
+const oneNode: readonly NodeOutline[] = [
+  { name: 'cucm-pub', address: '192.0.2.10', services: ['CallManager', 'TFTP', 'CAPF', 'TVS'] },
+];
+
+/**
+ * A whole cluster on this machine: certificates, trust lists, a TFTP and a TVS server for each node that has the
+ * service. Its phones are told apart from it: they know what they downloaded and nothing else.
+ *
+ * Changes are made the way an administrator makes them: certificates are renewed, services restarted, lists written.
+ * None of them happens by itself but what {@link Lab.publish} writes.
+ */
+export class Lab {
+  readonly certificates: LabCertificates;
+  readonly nodes: readonly LabNode[];
+  readonly clock: () => Date;
+  readonly #log: (line: string) => void;
+  readonly #phones: LabPhone[] = [];
+  readonly #lists = new Map<string, TrustList>();
+  #ctl: TrustList | undefined;
+  #isRolledBack = false;
+
+  private constructor(certificates: LabCertificates, nodes: readonly LabNode[], request: LabRequest) {
+    this.certificates = certificates;
+    this.nodes = nodes;
+    this.clock = request.clock;
+    this.#log = request.log ?? (() => undefined);
+  }
+
+  /**
+   * Makes the certificates, builds the lists of a non-secure cluster and starts the servers.
+   *
+   * @throws InputError as `createLabCluster`; errors of the servers, e.g. for a port that is taken.
+   */
+  static async start(request: LabRequest): Promise<Lab> {
+    const keyBits = request.keyBits ?? 2048;
+    const { cluster } = await createLabCluster({
+      directory: join(request.directory, 'cluster'),
+      release: request.release ?? '11.5.1',
+      securityMode: 'non-secure',
+      nodes: request.nodes ?? oneNode,
+      keyBits,
+      now: request.clock(),
+    });
+    const certificates = await LabCertificates.load(cluster, keyBits);
+    const { host = '127.0.0.1', tftpPort = 0, tvsPort = 0, log = () => undefined } = request;
+    const nodes = cluster.nodes.map(({ name }, index) => {
+      const at = (first: number): number => (first === 0 ? 0 : first + index);
+      const ports = { host, tftp: at(tftpPort), tvs: at(tvsPort) };
+      return new LabNode(name, join(request.directory, 'tftp', name), ports, log);
+    });
+    const lab = new Lab(certificates, nodes, request);
+    try {
+      await lab.#startServices();
+      await lab.publish();
+    } catch (error) {
+      await lab.close();
+      throw error;
+    }
+    return lab;
+  }
+
+  get cluster(): Cluster {
+    return this.certificates.cluster;
+  }
+
+  /** The CTL that the servers have; `undefined` before the cluster was first mixed. */
+  get ctl(): TrustList | undefined {
+    return this.#ctl;
+  }
+
+  get phones(): readonly LabPhone[] {
+    return this.#phones;
+  }
+
+  /** The ITL that a node serves. */
+  itl(nodeName: string): TrustList | undefined {
+    return this.#lists.get(nodeName);
+  }
+
+  /** @throws InputError `usage` when there is no node of this name. */
+  node(name: string): LabNode {
+    this.certificates.node(name);
+    const node = this.nodes.find((one) => one.name === name);
+    if (node === undefined) throw new InputError('usage', `the lab has no node ${name}`);
+    return node;
+  }
+
+  /** Adds a phone, and its configuration to the servers. @param held what it brings from elsewhere. */
+  async addPhone(profile: PhoneProfile, held: HeldFiles = {}, write?: (line: string) => void): Promise<LabPhone> {
+    const phone = this.#makePhone(profile, held, write);
+    await this.#publishConfigurations([phone]);
+    return phone;
+  }
+
+  /** Takes in a phone of another cluster, with all that it holds. */
+  async adopt(phone: LabPhone): Promise<void> {
+    this.#phones.push(phone);
+    await this.#publishConfigurations([phone]);
+  }
+
+  /** Adds many phones with nothing in hand. */
+  async addPhones(profiles: readonly PhoneProfile[]): Promise<readonly LabPhone[]> {
+    const phones = profiles.map((profile) => this.#makePhone(profile, {}, undefined));
+    await this.#publishConfigurations(phones);
+    return phones;
+  }
+
+  #makePhone(profile: PhoneProfile, held: HeldFiles, write: ((line: string) => void) | undefined): LabPhone {
+    const now = (): number => Math.floor(this.clock().getTime() / 1000);
+    const phone = new LabPhone(createPhone(profile, held), now, write);
+    this.#phones.push(phone);
+    return phone;
+  }
+
+  /** Uploads certificates to a trust store, and restarts TVS, which then knows them. */
+  async upload(store: string, certificates: Parameters<LabCertificates['upload']>[1]): Promise<void> {
+    this.certificates.upload(store, certificates);
+    this.#log(`uploaded ${String(certificates.length)} certificates to ${store}`);
+    for (const node of this.nodes.filter((one) => one.isTvsRunning)) await this.startTvs(node.name);
+  }
+
+  /**
+   * Renews a certificate of a node. The services are restarted with it and the ITLs and configurations written again,
+   * as a cluster does; the CTL is not: that is the administrator's (A6).
+   */
+  async renew(nodeName: string, name: CertificateName): Promise<void> {
+    await this.certificates.renew(nodeName, name, this.clock());
+    this.#log(`${nodeName}: ${name} renewed`);
+    for (const node of this.nodes.filter((one) => one.isTvsRunning)) await this.startTvs(node.name);
+    await this.publish();
+  }
+
+  async startTvs(nodeName: string): Promise<void> {
+    const { certificate, key } = this.certificates.identity(nodeName, 'TVS');
+    await this.node(nodeName).startTvs({ certificate, key, trustStores: this.#knownCertificates() });
+  }
+
+  async stopTvs(nodeName: string): Promise<void> {
+    await this.node(nodeName).stopTvs();
+    this.#log(`${nodeName}: TVS stopped`);
+  }
+
+  /** What every TVS server knows: the trust stores, and the certificates of all nodes under their own names. */
+  #knownCertificates(): Readonly<Record<string, readonly Certificate[]>> {
+    const own = (name: CertificateName): readonly Certificate[] =>
+      this.cluster.nodes.flatMap(({ certificates }) => certificates[name] ?? []);
+    const stores = Object.fromEntries((['CallManager', 'CAPF', 'TVS'] as const).map((name) => [name, own(name)]));
+    return { ...this.cluster.trustStores, ...stores };
+  }
+
+  /** To mixed mode: with the cluster's own key, or with tokens of which the first signs. */
+  async toMixedMode(tokens: readonly Signer[] = []): Promise<TrustList> {
+    this.certificates.setSecurityMode('mixed');
+    const [first] = tokens;
+    const { list } =
+      first === undefined
+        ? await createTokenlessCtl(this.cluster, this.#clusterSigner(), this.#ctlOptions([]))
+        : await createTokenCtl(this.cluster, certificatesOf(tokens), first, this.#ctlOptions(['A5']));
+    return this.#publishCtl(list);
+  }
+
+  /** The CTL again, in its mode, with the present certificates. @param signer a token; else the cluster's key. */
+  async updateCtl(signer?: Signer): Promise<TrustList> {
+    const by = signer ?? this.#clusterSigner();
+    const { list } = await updateCtl(this.#needCtl(), this.cluster, by, this.#ctlOptions([]));
+    return this.#publishCtl(list);
+  }
+
+  /** From tokens to the cluster's own key. */
+  async toTokenless(): Promise<TrustList> {
+    const { list } = await toTokenless(this.#needCtl(), this.cluster, this.#clusterSigner(), this.#ctlOptions([]));
+    return this.#publishCtl(list);
+  }
+
+  /** From the cluster's own key to tokens. @param accept checks that the administrator lets through, such as A3. */
+  async toToken(tokens: readonly Signer[], accept: readonly AcceptableCheck[] = []): Promise<TrustList> {
+    const [first] = tokens;
+    if (first === undefined) throw new InputError('usage', 'a token list wants tokens');
+    const options = this.#ctlOptions(['A5', ...accept]);
+    const { list } = await toToken(this.#needCtl(), this.cluster, certificatesOf(tokens), first, options);
+    return this.#publishCtl(list);
+  }
+
+  /** To non-secure mode: the servers of the CTL are emptied. @param signer a token; else the cluster's key. */
+  async toNonSecure(signer?: Signer): Promise<TrustList> {
+    this.certificates.setSecurityMode('non-secure');
+    const { list } = await toNonSecure(this.#needCtl(), signer ?? this.#clusterSigner(), this.#ctlOptions([]));
+    return this.#publishCtl(list);
+  }
+
+  /** Prepares for a rollback or a move: every node serves an ITL without TFTP and TVS certificates (P6). */
+  async emptyItls(): Promise<void> {
+    this.#isRolledBack = true;
+    await this.publish();
+  }
+
+  /** Replaces a list on every TFTP server, whatever it is. */
+  async replaceFile(name: string, bytes: Uint8Array): Promise<void> {
+    await Promise.all(this.#tftpNodes().map(({ name: nodeName }) => this.node(nodeName).putFile(name, bytes)));
+  }
+
+  /** Takes a file from every TFTP server. */
+  async removeFile(name: string): Promise<void> {
+    await Promise.all(this.#tftpNodes().map(({ name: nodeName }) => this.node(nodeName).removeFile(name)));
+  }
+
+  /** Writes what the TFTP servers serve: CTL, ITLs, configurations. */
+  async publish(): Promise<void> {
+    for (const node of this.#tftpNodes()) {
+      const { name, node: owner } = itlSigner(this.cluster, node);
+      const signer = this.certificates.signer(owner.name, name);
+      const options = { timestamp: this.#timestamp() };
+      const full = await createItl(this.cluster, node, signer, options);
+      const list = this.#isRolledBack ? await emptyItl(full, signer, options) : full;
+      this.#lists.set(node.name, list);
+      await this.node(node.name).putFile('ITLFile.tlv', list.bytes);
+      if (this.#ctl !== undefined) await this.node(node.name).putFile('CTLFile.tlv', this.#ctl.bytes);
+    }
+    await this.#publishConfigurations(this.#phones);
+  }
+
+  /** Gives every phone lists under its own name beside the common ones, as clusters with Security by Default do. */
+  async publishPerDevice(): Promise<void> {
+    for (const { name } of this.#tftpNodes()) {
+      for (const { deviceName } of this.#phones) {
+        const itl = this.#lists.get(name);
+        if (itl !== undefined) await this.node(name).putFile(`ITL${deviceName}.tlv`, itl.bytes);
+        if (this.#ctl !== undefined) await this.node(name).putFile(`CTL${deviceName}.tlv`, this.#ctl.bytes);
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.close()));
+  }
+
+  async #startServices(): Promise<void> {
+    for (const { name, services } of this.cluster.nodes) {
+      if (services.includes('TFTP')) await this.node(name).startTftp();
+      if (services.includes('TVS')) await this.startTvs(name);
+    }
+  }
+
+  async #publishConfigurations(phones: readonly LabPhone[]): Promise<void> {
+    const tvs = this.nodes.map((node) => node.tvs).filter((address) => address !== undefined);
+    const isMixed = this.cluster.securityMode === 'mixed';
+    for (const { name } of this.#tftpNodes()) {
+      const signer = this.certificates.signer(name, 'CallManager');
+      const node = this.node(name);
+      for (const { deviceName } of phones) {
+        const file = `${deviceName}.cnf.xml`;
+        const content = formatConfiguration(deviceName, tvs, isMixed);
+        await node.putFile(file, content);
+        await node.putFile(
+          `${file}.sgn`,
+          await signFile(content, { name: file, timestamp: this.#timestamp() }, signer),
+        );
+      }
+    }
+  }
+
+  async #publishCtl(list: TrustList): Promise<TrustList> {
+    this.#ctl = list;
+    this.#log(`CTL: ${String(list.bytes.length)} bytes, ${String(list.records.length)} records`);
+    await this.publish();
+    return list;
+  }
+
+  #clusterSigner(): Signer {
+    const [publisher] = this.cluster.nodes;
+    return this.certificates.signer(publisher?.name ?? '', tokenlessSigner(this.cluster).name);
+  }
+
+  #tftpNodes(): readonly ClusterNode[] {
+    return this.cluster.nodes.filter(({ services }) => services.includes('TFTP'));
+  }
+
+  #needCtl(): TrustList {
+    if (this.#ctl === undefined) throw new InputError('usage', 'the lab has no CTL: it was never in mixed mode');
+    return this.#ctl;
+  }
+
+  #timestamp(): number {
+    return Math.floor(this.clock().getTime() / 1000);
+  }
+
+  #ctlOptions(accept: readonly AcceptableCheck[]): CtlOptions {
+    return { now: this.clock(), timestamp: this.#timestamp(), accept };
+  }
+}
+
+function certificatesOf(tokens: readonly Signer[]): readonly Signer['certificate'][] {
+  return tokens.map(({ certificate }) => certificate);
+}

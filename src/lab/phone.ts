@@ -1,0 +1,169 @@
+import {
+  bootFiles,
+  decideAsync,
+  deleteTrustList,
+  missingTrustList,
+  offerSignedFile,
+  offerTrustList,
+  offerUnsignedConfiguration,
+  setTvsServers,
+  type Deciding,
+  type Decision,
+  type Outcome,
+  type PhoneState,
+} from '../phone/index.js';
+import { parseTvsServers } from './configuration.js';
+import { ConsoleLog } from './console-log.js';
+import type { PhoneTransport } from './transport.js';
+
+/** What a phone decided about one file. */
+export interface FileDecision {
+  readonly file: string;
+  readonly decision: Decision;
+}
+
+/** What became of a phone that booted. */
+export interface Boot {
+  /** In the order in which it decided. */
+  readonly decisions: readonly FileDecision[];
+  /** Whether it has a configuration to work with, and so registers. */
+  readonly registered: boolean;
+}
+
+/** A virtual phone: it really downloads and really asks, and decides by the rules of the phone room. */
+export class LabPhone {
+  #state: PhoneState;
+  readonly #log: ConsoleLog;
+  readonly #now: () => number;
+
+  /**
+   * @param now seconds since 1970-01-01 UTC.
+   * @param write told each line of its console log.
+   */
+  constructor(state: PhoneState, now: () => number, write?: (line: string) => void) {
+    this.#state = state;
+    this.#now = now;
+    this.#log = new ConsoleLog(write);
+  }
+
+  get state(): PhoneState {
+    return this.#state;
+  }
+
+  get deviceName(): string {
+    return `SEP${this.#state.profile.mac}`;
+  }
+
+  /** Its console log from the beginning. */
+  get log(): readonly string[] {
+    return this.#log.lines;
+  }
+
+  /** Someone deletes a list at the phone's menu. */
+  deleteTrustList(kind: 'ctl' | 'itl' | 'both'): void {
+    this.#state = deleteTrustList(this.#state, kind);
+  }
+
+  /** Boots: CTL, ITL, configuration, each file as rule P1 says. Nothing is asked of TVS but what a decision needs. */
+  async boot(transport: PhoneTransport): Promise<Boot> {
+    const decisions: FileDecision[] = [];
+    for (const { kind, names } of bootFiles(this.#state)) {
+      if (kind === 'ctl' || kind === 'itl') decisions.push(await this.#loadTrustList(kind, names, transport));
+    }
+    // The lists that came decide which configurations are asked for.
+    for (const { kind, names } of bootFiles(this.#state)) {
+      if (kind === 'ctl' || kind === 'itl') continue;
+      const decision = await this.#loadConfiguration(names, kind === 'signed-configuration', transport);
+      if (decision === undefined) continue;
+      decisions.push(decision);
+      // A phone that may take its configuration unsigned has no list that could prove the signed one.
+      if (decision.decision.accepted) return { decisions, registered: true };
+    }
+    return { decisions, registered: false };
+  }
+
+  /** Is offered one list, as if it had downloaded it. */
+  async offer(kind: 'ctl' | 'itl', list: Uint8Array, transport: Pick<PhoneTransport, 'ask'>): Promise<Decision> {
+    this.#log.searchList(kind);
+    const decision = this.#take(await this.#run(offerTrustList(this.#state, kind, list, this.#now()), transport));
+    this.#log.trustList(kind, decision);
+    return decision;
+  }
+
+  /** Is offered one signed file, such as its configuration. @param name the name that it would have asked for. */
+  async offerConfiguration(name: string, file: Uint8Array, transport: Pick<PhoneTransport, 'ask'>): Promise<Decision> {
+    const { decision, content } = await this.#openSigned(name, file, transport);
+    this.#takeConfiguration(name, decision, content);
+    return decision;
+  }
+
+  async #loadTrustList(
+    kind: 'ctl' | 'itl',
+    names: readonly string[],
+    transport: PhoneTransport,
+  ): Promise<FileDecision> {
+    for (const name of names) {
+      const list = await this.#fetch(name, transport);
+      if (list !== undefined) return { file: name, decision: await this.offer(kind, list, transport) };
+    }
+    const { decision, state } = missingTrustList(this.#state, kind);
+    this.#state = state;
+    return { file: names[0] ?? kind, decision };
+  }
+
+  /** `undefined` when the server has no such configuration for it. */
+  async #loadConfiguration(
+    names: readonly string[],
+    isSigned: boolean,
+    transport: PhoneTransport,
+  ): Promise<FileDecision | undefined> {
+    for (const name of names) {
+      const file = await this.#fetch(name, transport);
+      if (file === undefined) continue;
+      const { decision, content } = isSigned
+        ? await this.#openSigned(name, file, transport)
+        : { decision: this.#take(offerUnsignedConfiguration(this.#state)), content: file };
+      this.#takeConfiguration(name, decision, content);
+      return { file: name, decision };
+    }
+    return undefined;
+  }
+
+  #takeConfiguration(name: string, decision: Decision, content: Uint8Array | undefined): void {
+    this.#log.configuration(name, decision);
+    if (!decision.accepted || content === undefined) return;
+    this.#state = setTvsServers(this.#state, parseTvsServers(content));
+  }
+
+  async #openSigned(
+    name: string,
+    file: Uint8Array,
+    transport: Pick<PhoneTransport, 'ask'>,
+  ): Promise<{ decision: Decision; content: Uint8Array | undefined }> {
+    const outcome = await this.#run(offerSignedFile(this.#state, file, name, this.#now()), transport);
+    return { decision: this.#take(outcome), content: outcome.content };
+  }
+
+  async #fetch(name: string, transport: PhoneTransport): Promise<Uint8Array | undefined> {
+    this.#log.requestFile(name);
+    const file = await transport.fetch(name);
+    if (file === undefined) this.#log.missingFile(name);
+    return file;
+  }
+
+  /** Runs the steps of a decision; what it asks of TVS is asked of the servers. */
+  #run<T>(steps: Deciding<T>, transport: Pick<PhoneTransport, 'ask'>): Promise<T> {
+    const before = this.#state;
+    return decideAsync(steps, async (question) => {
+      this.#log.askTvs(question);
+      const reply = await transport.ask(question, before);
+      this.#log.answerOfTvs(question.server, reply);
+      return reply;
+    });
+  }
+
+  #take({ decision, state }: Outcome): Decision {
+    this.#state = state;
+    return decision;
+  }
+}

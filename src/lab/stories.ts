@@ -1,0 +1,7 @@
+import { migrationStories } from './migration-stories.js';
+import { moveStories } from './move-stories.js';
+import { renewalStories } from './renewal-stories.js';
+import type { Story } from './story.js';
+
+/** The stories of the tech notes, in the order of the rules they show. */
+export const stories: readonly Story[] = [...migrationStories, ...renewalStories, ...moveStories];
