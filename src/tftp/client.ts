@@ -1,7 +1,7 @@
 import type { Socket } from 'node:dgram';
 import type { Writable } from 'node:stream';
 import { FormatError, InputError, NetworkError, type NetworkErrorCode } from '../errors.js';
-import { bindSocket, closeSocket, openSocket, resolveHost, type TftpAddress } from './datagram.js';
+import { bindSocket, closeSocket, openSocket, resolveHost, tftpPort, type TftpAddress } from './datagram.js';
 import { largestBlockSize, plainBlockSize, readGranted, requestOptions, type OptionWishes } from './options.js';
 import { decodePacket, encodePacket, tftpErrorCode, type TftpPacket } from './packet.js';
 
@@ -33,7 +33,14 @@ export interface FetchedLength {
   readonly length: number;
 }
 
-const defaults = { port: 69, blockSize: 1428, windowSize: 1, timeout: 1000, retries: 5, maxLength: 256 * 1024 * 1024 };
+const defaults = {
+  port: tftpPort,
+  blockSize: 1428,
+  windowSize: 1,
+  timeout: 1000,
+  retries: 5,
+  maxLength: 256 * 1024 * 1024,
+};
 
 type Settled = FetchRequest & typeof defaults;
 

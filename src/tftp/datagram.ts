@@ -2,6 +2,9 @@ import { createSocket, type Socket } from 'node:dgram';
 import { isIP } from 'node:net';
 import { NetworkError } from '../errors.js';
 
+/** Where TFTP servers listen, unless told otherwise: UDP (RFC 1350). */
+export const tftpPort = 69;
+
 /** Where a datagram comes from or goes to. */
 export interface TftpAddress {
   /** A name or an IP address. */

@@ -2,4 +2,4 @@ export { decodePacket, encodePacket, tftpErrorCode, type TftpOption, type TftpPa
 export { fetchFile, fetchInto, type FetchedLength, type FetchRequest } from './client.js';
 export { startTftpServer, type TftpEvent, type TftpServer, type TftpServerOptions } from './server.js';
 export type { SendingEnd } from './sending.js';
-export type { TftpAddress } from './datagram.js';
+export { tftpPort, type TftpAddress } from './datagram.js';

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:dgram';
 import { FormatError, InputError, NetworkError } from '../errors.js';
-import { bindSocket, closeSocket, openSocket, resolveHost, type TftpAddress } from './datagram.js';
+import { bindSocket, closeSocket, openSocket, resolveHost, tftpPort, type TftpAddress } from './datagram.js';
 import { Fallback } from './fallback.js';
 import { grantOptions, largestBlockSize, type OptionLimits } from './options.js';
 import { decodePacket, encodePacket, tftpErrorCode, type TftpOption, type TftpPacket } from './packet.js';
@@ -78,7 +78,7 @@ export interface TftpServer {
  * @throws NetworkError `cannot-listen`, `unreachable` for a host without an address
  */
 export async function startTftpServer(options: TftpServerOptions): Promise<TftpServer> {
-  const { root, host = '127.0.0.1', port = 69 } = options;
+  const { root, host = '127.0.0.1', port = tftpPort } = options;
   const folder = openFolder(root);
   const address = await resolveHost(host);
   const socket = openSocket(address);

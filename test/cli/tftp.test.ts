@@ -77,7 +77,7 @@ describe('tftp serve', () => {
     const port = server.address.split(':')[1] ?? '';
     expectFailure(run(['tftp', 'serve', served, '--port', port]), 2, 'the port is in use', 'another port');
     expectFailure(run(['tftp', 'serve', served, '--port', '65536']), 2, 'the port cannot be 65536', '0 to 65535');
-    expectFailure(run(['tftp', 'serve', served, '--fallback', 'a:b']), 2, 'no address of a server', 'host:port');
+    expectFailure(run(['tftp', 'serve', served, '--fallback', 'a:b']), 2, 'is not HOST or HOST:PORT', 'in brackets');
   });
 });
 
@@ -134,7 +134,7 @@ describe('tftp get', () => {
       '8 to 65464',
     );
     expectFailure(run(['tftp', 'get', server.address, 'x', '--windowsize', '0']), 2, '--windowsize cannot be 0');
-    expectFailure(run(['tftp', 'get', 'host:port', 'x']), 2, 'no address of a server', 'host:port');
+    expectFailure(run(['tftp', 'get', 'host:port', 'x']), 2, 'is not HOST or HOST:PORT', 'in brackets');
     expectFailure(run(['tftp', 'get', server.address, 'x/']), 2, 'does not say how', '--out');
     const nowhere = join(folder, 'no', 'folder');
     expectFailure(run(['tftp', 'get', server.address, 'CTLFile.tlv', '--out', nowhere]), 2, 'was not written');

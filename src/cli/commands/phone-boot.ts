@@ -1,14 +1,13 @@
 import { join } from 'node:path';
 import { printable } from '../../bytes/index.js';
 import { LabPhone, socketTransport } from '../../lab/index.js';
+import { tftpPort } from '../../tftp/index.js';
 import { parseEndpoint } from '../endpoint.js';
 import { exitCode } from '../exit-code.js';
 import { checkOutput, makeFolder, writeOutput } from '../files.js';
 import type { Output } from '../output.js';
 import { describeDecision, describedPhone, formatDecision } from '../virtual-phone.js';
 import type { BootOptions } from './phone.js';
-
-const tftpPort = 69;
 
 /** `phone boot`. */
 export async function bootPhone(server: string, options: BootOptions, output: Output): Promise<number> {

@@ -1,16 +1,16 @@
 import { printable } from '../../bytes/index.js';
 import { InputError, NetworkError } from '../../errors.js';
-import { fetchFile } from '../../tftp/index.js';
+import { fetchFile, tftpPort } from '../../tftp/index.js';
 import { exitCode } from '../exit-code.js';
 import { checkOutput, writeOutput } from '../files.js';
 import type { Output } from '../output.js';
-import { parseTftpAddress, parseWhole } from './tftp-address.js';
+import { parseEndpoint, parseWhole } from '../endpoint.js';
 import type { GetOptions } from './tftp.js';
 
 /** `tftp get`. Exit code 1 when the server does not have the file: the answer is no. Every other failure is 2. */
 export async function getByTftp(server: string, name: string, options: GetOptions, output: Output): Promise<number> {
   const { blksize, windowsize } = options;
-  const address = parseTftpAddress(server);
+  const address = parseEndpoint(server, tftpPort);
   const path = options.out ?? lastPart(name);
   const sizes = {
     ...(blksize === undefined ? {} : { blockSize: parseWhole(blksize, '--blksize', 8, 65_464) }),

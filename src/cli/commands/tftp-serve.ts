@@ -1,19 +1,19 @@
-import { startTftpServer, type TftpEvent } from '../../tftp/index.js';
+import { startTftpServer, tftpPort, type TftpEvent } from '../../tftp/index.js';
 import { exitCode } from '../exit-code.js';
 import type { Output } from '../output.js';
-import { formatTftpAddress, parseTftpAddress, parseWhole } from './tftp-address.js';
+import { formatEndpoint, parseEndpoint, parsePort } from '../endpoint.js';
 import type { ServeOptions } from './tftp.js';
 
 /** `tftp serve`. Ends with exit code 0 when it is told to end: that is how a server ends. */
 export async function serveTftp(folder: string, options: ServeOptions, output: Output): Promise<number> {
   const { host } = options;
-  const port = parseWhole(options.port, 'the port', 0, 65_535);
-  const fallback = (options.fallback ?? []).map(parseTftpAddress);
+  const port = parsePort(options.port);
+  const fallback = (options.fallback ?? []).map((text) => parseEndpoint(text, tftpPort));
   const log = (event: TftpEvent): void => output.note(describeEvent(event));
   const server = await startTftpServer({ root: folder, host, port, fallback, log });
   const stopped = untilStopped();
   const address = { host: server.host, port: server.port };
-  output.result(`${formatTftpAddress(address)}\n`, { ...address, folder, fallback });
+  output.result(`${formatEndpoint(address)}\n`, { ...address, folder, fallback });
   const signal = await stopped;
   await server.close();
   output.note(`ended by ${signal}`);
@@ -35,22 +35,22 @@ function describeEvent(event: TftpEvent): string {
   switch (event.kind) {
     case 'request': {
       const options = event.options.map(({ name, value }) => ` ${name}=${value}`).join('');
-      return `${formatTftpAddress(event.client)} asks for ${event.name}${options}`;
+      return `${formatEndpoint(event.client)} asks for ${event.name}${options}`;
     }
     case 'refused': {
       const what = event.name ?? 'a request';
-      return `${formatTftpAddress(event.client)} refused ${what}: ${event.reason} (error ${String(event.code)})`;
+      return `${formatEndpoint(event.client)} refused ${what}: ${event.reason} (error ${String(event.code)})`;
     }
     case 'busy':
-      return `${formatTftpAddress(event.client)} waits for ${event.name}: too many transfers at once`;
+      return `${formatEndpoint(event.client)} waits for ${event.name}: too many transfers at once`;
     case 'fallback': {
-      const server = formatTftpAddress(event.server);
+      const server = formatEndpoint(event.server);
       return event.failure === undefined
         ? `${event.name} fetched from ${server}`
         : `${event.name} not fetched from ${server}: ${event.failure}`;
     }
     case 'transfer':
-      return `${formatTftpAddress(event.client)} ${describeTransfer(event)}`;
+      return `${formatEndpoint(event.client)} ${describeTransfer(event)}`;
   }
 }
 

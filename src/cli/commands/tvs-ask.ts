@@ -2,12 +2,19 @@ import { createHash } from 'node:crypto';
 import { equalBytes, formatHex, printable } from '../../bytes/index.js';
 import { InputError } from '../../errors.js';
 import { formatFunction } from '../../trust-list/index.js';
-import { openTvsClient, type SignerNames, type TvsClient, type TvsGrant, type TvsRefusal } from '../../tvs/index.js';
+import {
+  openTvsClient,
+  tvsPort,
+  type SignerNames,
+  type TvsClient,
+  type TvsGrant,
+  type TvsRefusal,
+} from '../../tvs/index.js';
 import { decodeCertificate, formatClusterName, formatName, type Certificate } from '../../x509/index.js';
 import { readCertificate } from '../certificates.js';
 import { exitCode } from '../exit-code.js';
 import type { Output } from '../output.js';
-import { formatEndpoint, parseEndpoint } from './tvs-address.js';
+import { formatEndpoint, parseEndpoint } from '../endpoint.js';
 import type { TvsAskOptions } from './tvs.js';
 import { loadTrustList } from './trust-list.js';
 
@@ -75,7 +82,7 @@ async function ask<Answer>(
   output: Output,
   question: (client: TvsClient) => Promise<Answer>,
 ): Promise<{ answer: Answer; shown: object }> {
-  const { host, port } = parseEndpoint(server);
+  const { host, port } = parseEndpoint(server, tvsPort);
   const seconds = /^\d+(\.\d+)?$/.test(options.timeout) ? Number(options.timeout) : 0;
   if (seconds <= 0 || seconds > 3600) {
     throw new InputError('usage', `${printable(options.timeout)} is no time to wait`, {

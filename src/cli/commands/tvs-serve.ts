@@ -6,7 +6,7 @@ import type { Certificate } from '../../x509/index.js';
 import { exitCode } from '../exit-code.js';
 import { readInput } from '../files.js';
 import type { Output } from '../output.js';
-import { formatEndpoint, parsePort } from './tvs-address.js';
+import { formatEndpoint, parsePort } from '../endpoint.js';
 import type { TvsServeOptions } from './tvs.js';
 
 /** `tvs serve`. */
