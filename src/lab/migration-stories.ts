@@ -84,6 +84,7 @@ export const migrationStories: readonly Story[] = [
       const lab = await stage.startLab();
       await lab.toMixedMode();
       await stage.addPhone(lab, 'phone');
+      await stage.addPhone(lab, 'old phone', { securityByDefault: false });
       await stage.boot('the cluster is mixed');
       await lab.toNonSecure();
       await stage.boot('utils ctl set-cluster non-secure-mode: the servers of the CTL are emptied');

@@ -32,10 +32,12 @@ const expected: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['phone: CTL +P3 own, ITL +P4 ctl, cnf.sgn +P12 ctl'],
     ['phone: CTL +P5 tvs, ITL +P5 ctl, cnf.sgn +P12 ctl'],
   ],
+  // The emptied CTL holds no server any more, and without an ITL nothing else does: the old phone cannot prove its
+  // configuration (P12), and takes none unsigned while it holds a CTL (P1).
   'to-non-secure': [
-    ['phone: CTL +P3 own, ITL +P4 ctl, cnf.sgn +P12 ctl'],
-    ['phone: CTL +P5 ctl, ITL +P5 ctl, cnf.sgn +P12 itl'],
-    ['phone: CTL -P2, ITL +P5 ctl, cnf.sgn +P12 itl'],
+    ['phone: CTL +P3 own, ITL +P4 ctl, cnf.sgn +P12 ctl', 'old phone: CTL +P3 own, cnf.sgn +P12 ctl'],
+    ['phone: CTL +P5 ctl, ITL +P5 ctl, cnf.sgn +P12 itl', 'old phone: CTL +P11 ctl, cnf.sgn -P12'],
+    ['phone: CTL -P2, ITL +P5 ctl, cnf.sgn +P12 itl', 'old phone: CTL -P2, cnf.sgn -P12'],
   ],
   'callmanager-renewed': [
     ['phone: CTL +P3 own, ITL +P4 ctl, cnf.sgn +P12 ctl', 'old phone: CTL +P3 own, cnf.sgn +P12 ctl'],
