@@ -240,10 +240,19 @@ describe('05, a CI job', () => {
   });
 });
 
+test('06, what phones make of renewed certificates', async () => {
+  const run = await runExample('06');
+  expectSuccess(run);
+  const registers = [...run.stdout.matchAll(/^ {2}SEP\w+ (registers|is stuck)$/gm)].map(([, state]) => state);
+  expect(registers).toEqual(['registers', 'registers', 'registers', 'registers', 'is stuck', 'registers', 'registers']);
+  expect(run.stdout).toMatch(/^ {4}\+ ITLFile\.tlv \(P5\): .*TVS 127\.0\.0\.1:\d+/m);
+  expect(run.stdout).toMatch(/^ {4}- ITLFile\.tlv \(P5\): /m);
+});
+
 test('each example says at its top how it is run, and the README names it', () => {
   const readme = readFileSync(join(root, 'examples/README.md'), 'utf8');
   const names = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.mjs'));
-  expect(names.map((name) => name.slice(0, 3))).toEqual(['00-', '01-', '02-', '03-', '04-', '05-']);
+  expect(names.map((name) => name.slice(0, 3))).toEqual(['00-', '01-', '02-', '03-', '04-', '05-', '06-']);
   for (const name of names) {
     expect(readFileSync(join(root, 'examples', name), 'utf8')).toContain(`//   node examples/${name}`);
     expect(readme).toContain(`](${name})`);
