@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { copyFileSync, existsSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
@@ -151,6 +151,29 @@ describe('phones of a lab that runs', () => {
     expect(itl.stdout).toMatch(/^a phone, without TVS: rejected by P5: /m);
     expect(itl.stdout).not.toContain('without Security by Default');
   });
+});
+
+test.each([
+  ['while it serves', ['lab', '--key-bits', '1024'], /the servers run until/, 0],
+  ['while phones boot', ['lab', '--phones', '10000', '--key-bits', '1024', '--log'], /GETXXTP/, 130],
+] as const)('Ctrl-C %s: it ends, and no key is left behind', async (_when, words, until, status) => {
+  const temporary = temporaryFolder();
+  const child = spawn(process.execPath, [program, ...words], {
+    env: plainEnvironment({ TMPDIR: temporary }),
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  let text = '';
+  for await (const chunk of child.stderr) {
+    const before = until.test(text);
+    text += String(chunk);
+    if (!before && until.test(text)) {
+      expect(readdirSync(temporary)).toHaveLength(1);
+      child.kill('SIGINT');
+    }
+  }
+  expect(await ended).toBe(status);
+  expect(readdirSync(temporary)).toEqual([]);
 });
 
 test.each([

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,8 +15,9 @@ import {
   type Story,
 } from '../../lab/index.js';
 import { formatEndpoint, parseWhole } from '../endpoint.js';
-import { exitCode } from '../exit-code.js';
+import { exitCode, Interrupted } from '../exit-code.js';
 import { formatTable, type Output } from '../output.js';
+import { untilStopped } from '../until-stopped.js';
 import { describeDecision, formatDecision } from '../virtual-phone.js';
 import type { LabOptions } from './lab.js';
 
@@ -32,10 +34,13 @@ export async function runLab(options: LabOptions, output: Output): Promise<numbe
     return exitCode.done;
   }
   const story = options.story === undefined ? undefined : findStory(options.story);
+  // From here on, a signal ends the lab step by step: a folder for this run holds private keys, and must not stay.
+  const stop = new AbortController();
+  void untilStopped().then(() => stop.abort(new Interrupted('interrupted')));
   const directory = options.dir ?? (await mkdtemp(join(tmpdir(), 'etoken-bridge-lab-')));
   try {
-    if (story === undefined) await serveLab(directory, options, output);
-    else await showStory(story, directory, options, output);
+    if (story === undefined) await serveLab(directory, options, output, stop.signal);
+    else await showStory(story, directory, options, output, stop.signal);
   } finally {
     if (options.dir === undefined) await rm(directory, { recursive: true, force: true });
   }
@@ -48,11 +53,18 @@ function findStory(name: string): Story {
   throw new InputError('usage', `there is no story ${printable(name)}`, { hint: '"lab --stories" lists them' });
 }
 
-async function showStory(story: Story, directory: string, options: LabOptions, output: Output): Promise<void> {
+async function showStory(
+  story: Story,
+  directory: string,
+  options: LabOptions,
+  output: Output,
+  stop: AbortSignal,
+): Promise<void> {
   const scenes = await tellStory(story, {
     directory,
     start: new Date(),
     keyBits: options.keyBits === '1024' ? 1024 : 2048,
+    onScene: () => stop.throwIfAborted(),
     ...(options.log === true ? { log: (line: string): void => output.note(line) } : {}),
   });
   const text = scenes.map((scene, index) => `${String(index + 1)}. ${formatScene(scene)}`);
@@ -77,12 +89,13 @@ function describePhone({ phone, boot }: PhoneInScene): object {
   return { phone, registered: boot.registered, decisions };
 }
 
-async function serveLab(directory: string, options: LabOptions, output: Output): Promise<void> {
+async function serveLab(directory: string, options: LabOptions, output: Output, stop: AbortSignal): Promise<void> {
   const phones = parseWhole(options.phones, '--phones', 0, 10_000);
   const lab = await startLab(directory, options, output);
   try {
     const booted: PhoneInScene[] = [];
     for (let index = 0; index < phones; index += 1) {
+      stop.throwIfAborted();
       booted.push(await bootOne(lab, index, options, output));
       output.progress(booted.length, phones, 'phones');
     }
@@ -94,9 +107,7 @@ async function serveLab(directory: string, options: LabOptions, output: Output):
     output.result([...lines, ...booted.map(formatPhone)].join(''), { servers, phones: booted.map(describePhone) });
     if (options.once === true) return;
     output.note('the servers run until they are interrupted (Ctrl-C)');
-    await new Promise<never>(() => {
-      // Sockets keep the process alive; a signal ends it.
-    });
+    if (!stop.aborted) await once(stop, 'abort');
   } finally {
     await lab.close();
   }

@@ -2,6 +2,7 @@ import { startTftpServer, tftpPort, type TftpEvent } from '../../tftp/index.js';
 import { exitCode } from '../exit-code.js';
 import type { Output } from '../output.js';
 import { formatEndpoint, parseEndpoint, parsePort } from '../endpoint.js';
+import { untilStopped } from '../until-stopped.js';
 import type { ServeOptions } from './tftp.js';
 
 /** `tftp serve`. Ends with exit code 0 when it is told to end: that is how a server ends. */
@@ -18,16 +19,6 @@ export async function serveTftp(folder: string, options: ServeOptions, output: O
   await server.close();
   output.note(`ended by ${signal}`);
   return exitCode.done;
-}
-
-/** Takes the place of what ends other commands at once: the transfers that run are told. */
-function untilStopped(): Promise<string> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-      process.removeAllListeners(signal);
-      process.on(signal, resolve);
-    }
-  });
 }
 
 /** One line of the log. */

@@ -7,6 +7,7 @@ import { exitCode } from '../exit-code.js';
 import { readInput } from '../files.js';
 import type { Output } from '../output.js';
 import { formatEndpoint, parsePort } from '../endpoint.js';
+import { untilStopped } from '../until-stopped.js';
 import type { TvsServeOptions } from './tvs.js';
 
 /** `tvs serve`. */
@@ -27,7 +28,7 @@ export async function serveTvs(options: TvsServeOptions, output: Output): Promis
   const ctlFile = options.ctl === undefined ? {} : { ctlFile: options.ctl };
   const knowledge = createTvsKnowledge({ trustStores: uploadedCertificates(cluster), ...ctlFile, ...log });
   const server = await startTvsServer({ certificate, key, knowledge, host: options.host, port, legacyTls, ...log });
-  const stopped = waitForSignal();
+  const stopped = untilStopped();
   output.result(`${formatEndpoint(server)}\n`, { host: server.host, port: server.port, node: node.name, legacyTls });
   output.note(`TVS of ${node.name}; Ctrl-C stops it`);
   await stopped;
@@ -82,15 +83,4 @@ function uploadedCertificates(cluster: Cluster): Readonly<Record<string, readonl
     return [name, [...(cluster.trustStores[name] ?? []), ...certificates]] as const;
   });
   return { ...cluster.trustStores, ...Object.fromEntries(own) };
-}
-
-/** Until the user or the system stops the command, which for a server is its proper end and no failure. */
-function waitForSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-      // The command's own way with signals ends it with 130, as one that was broken off.
-      process.removeAllListeners(signal);
-      process.once(signal, () => resolve());
-    }
-  });
 }
