@@ -1,7 +1,9 @@
 import { printable } from '../bytes/index.js';
 import { InputError } from '../errors.js';
 import { createPhone, type Decision, type PhoneState, type Used } from '../phone/index.js';
-import { loadTrustList } from './commands/trust-list.js';
+import { tvsPort } from '../tvs/index.js';
+import { formatEndpoint, parseEndpoint } from './endpoint.js';
+import { loadHeldList } from './commands/trust-list.js';
 import type { PhoneOptions } from './commands/phone.js';
 
 /** The phone that the options describe. @throws InputError `usage` for a MAC address that is none; unreadable lists */
@@ -10,8 +12,8 @@ export async function describedPhone(options: PhoneOptions): Promise<PhoneState>
   if (!/^[0-9A-F]{12}$/.test(mac)) {
     throw new InputError('usage', `${printable(options.mac)} is no MAC address`, { hint: 'write 12 hex digits' });
   }
-  const ctl = options.ctl === undefined ? undefined : await loadTrustList(options.ctl);
-  const itl = options.itl === undefined ? undefined : await loadTrustList(options.itl);
+  const ctl = options.ctl === undefined ? undefined : await loadHeldList(options.ctl, 'CTL');
+  const itl = options.itl === undefined ? undefined : await loadHeldList(options.itl, 'ITL');
   return createPhone(
     {
       mac,
@@ -19,8 +21,18 @@ export async function describedPhone(options: PhoneOptions): Promise<PhoneState>
       securityByDefault: options.securityByDefault,
       encryptedConfiguration: options.encryptedConfiguration === true,
     },
-    { ctl, itl, tvsServers: options.tvs },
+    { ctl, itl, tvsServers: tvsServersOf(options) },
   );
+}
+
+/** @throws InputError `usage` */
+function tvsServersOf({ tvs = [] }: PhoneOptions): readonly string[] {
+  if (tvs.length > 3) {
+    throw new InputError('usage', `a phone has three TVS servers at most, and ${String(tvs.length)} are given`, {
+      hint: 'leave --tvs out for some',
+    });
+  }
+  return tvs.map((text) => formatEndpoint(parseEndpoint(text, tvsPort)));
 }
 
 /** A decision as a line: the file, yes or no, the rule, and why. */

@@ -38,7 +38,7 @@ export function parseTvsServers(configuration: Uint8Array): readonly string[] {
   const members = [...part.matchAll(/<member\b[^>]*>([\s\S]*?)<\/member>/g)].map(([, member = '']) => {
     const host = /<address>\s*([^<\s]+)\s*<\/address>/.exec(member)?.[1];
     const port = /<port>\s*(\d+)\s*<\/port>/.exec(member)?.[1] ?? '2445';
-    return host === undefined ? undefined : `${host}:${port}`;
+    return host === undefined ? undefined : `${host.includes(':') ? `[${host}]` : host}:${port}`;
   });
   return members.filter((server) => server !== undefined).slice(0, mostServers);
 }

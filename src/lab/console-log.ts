@@ -25,6 +25,10 @@ export class ConsoleLog {
     this.#add(`dgetfile-File not found [src=${name}]`);
   }
 
+  failedFile(name: string, reason: string): void {
+    this.#add(`dgetfile-TFTP error [src=${name}] ${printable(reason)}`);
+  }
+
   searchList(kind: 'ctl' | 'itl'): void {
     this.#add(`SECUREAPP-Searching TL from ${kind.toUpperCase()} file`);
   }

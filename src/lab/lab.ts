@@ -85,6 +85,7 @@ export class Lab {
    */
   static async start(request: LabRequest): Promise<Lab> {
     const keyBits = request.keyBits ?? 2048;
+    requirePlaces(request);
     const { cluster } = await createLabCluster({
       directory: join(request.directory, 'cluster'),
       release: request.release ?? '11.5.1',
@@ -338,6 +339,26 @@ export class Lab {
 
   #ctlOptions(accept: readonly AcceptableCheck[]): CtlOptions {
     return { now: this.clock(), timestamp: this.#timestamp(), accept };
+  }
+}
+
+/** Phones must be able to reach what their configurations name. @throws InputError `usage` */
+function requirePlaces({ host, tftpPort = 0, tvsPort = 0, nodes = oneNode }: LabRequest): void {
+  if (host === '0.0.0.0' || host === '::') {
+    throw new InputError('usage', `phones are told where TVS is, and ${host} is no address that they can reach`, {
+      hint: 'give the address of this machine that the phones see',
+    });
+  }
+  for (const [what, first] of [['TFTP', tftpPort] as const, ['TVS', tvsPort] as const]) {
+    const last = first + nodes.length - 1;
+    if (first === 0 || last <= 65_535) continue;
+    throw new InputError(
+      'usage',
+      `${what} of ${String(nodes.length)} nodes from port ${String(first)} on would need ${String(last)}`,
+      {
+        hint: 'begin at a lower port',
+      },
+    );
   }
 }
 

@@ -12,6 +12,7 @@ import {
   type Outcome,
   type PhoneState,
 } from '../phone/index.js';
+import { NetworkError } from '../errors.js';
 import { parseTvsServers } from './configuration.js';
 import { ConsoleLog } from './console-log.js';
 import type { PhoneTransport } from './transport.js';
@@ -97,6 +98,13 @@ export class LabPhone {
     return decision;
   }
 
+  /** Is offered its configuration unsigned (P1, P6). */
+  offerUnsigned(name: string, file: Uint8Array): Decision {
+    const decision = this.#take(offerUnsignedConfiguration(this.#state));
+    this.#takeConfiguration(name, decision, file);
+    return decision;
+  }
+
   async #loadTrustList(
     kind: 'ctl' | 'itl',
     names: readonly string[],
@@ -120,10 +128,7 @@ export class LabPhone {
     for (const name of names) {
       const file = await this.#fetch(name, transport);
       if (file === undefined) continue;
-      const { decision, content } = isSigned
-        ? await this.#openSigned(name, file, transport)
-        : { decision: this.#take(offerUnsignedConfiguration(this.#state)), content: file };
-      this.#takeConfiguration(name, decision, content);
+      const decision = isSigned ? await this.offerConfiguration(name, file, transport) : this.offerUnsigned(name, file);
       return { file: name, decision };
     }
     return undefined;
@@ -146,9 +151,17 @@ export class LabPhone {
 
   async #fetch(name: string, transport: PhoneTransport): Promise<Uint8Array | undefined> {
     this.#log.requestFile(name);
-    const file = await transport.fetch(name);
-    if (file === undefined) this.#log.missingFile(name);
-    return file;
+    try {
+      const file = await transport.fetch(name);
+      if (file === undefined) this.#log.missingFile(name);
+      return file;
+    } catch (error) {
+      // The server answered, but cannot give this file: the phone goes on as without it (P1).
+      const answered = error instanceof NetworkError && ['tftp-error', 'access-denied'].includes(error.code);
+      if (!answered) throw error;
+      this.#log.failedFile(name, error.message);
+      return undefined;
+    }
   }
 
   /** Runs the steps of a decision; what it asks of TVS is asked of the servers. */

@@ -33,7 +33,7 @@ export interface StageRequest {
   readonly directory: string;
   /** The moment at which it begins. */
   readonly start: Date;
-  readonly keyBits?: 1024 | 2048;
+  readonly keyBits?: 1024 | 2048 | 4096;
   /** Told each scene when it has happened. */
   readonly onScene?: (scene: Scene) => void;
   /** Told what the labs do. */
@@ -80,7 +80,7 @@ export class Stage {
 
   /** A token, as a signer: its key is in memory. */
   makeToken(serial: string): Promise<Signer> {
-    return createLabToken(serial, new Date(this.#now), this.#request.keyBits ?? 2048);
+    return createLabToken(serial, new Date(this.#now), this.#request.keyBits === 1024 ? 1024 : 2048);
   }
 
   /** A phone of a cluster. @param name what the story calls it. */

@@ -1,6 +1,7 @@
+import { isIPv6 } from 'node:net';
 import { NetworkError } from '../errors.js';
 import { fetchFile, type TftpAddress } from '../tftp/index.js';
-import { openTvsClient, type TvsClient } from '../tvs/index.js';
+import { openTvsClient, tvsPort, type TvsClient } from '../tvs/index.js';
 import { acceptsTvsServer, type PhoneState, type TvsQuestion, type TvsReply } from '../phone/index.js';
 
 /** How a phone reaches its servers. */
@@ -12,7 +13,6 @@ export interface PhoneTransport {
   close(): Promise<void>;
 }
 
-const defaultTvsPort = 2445;
 /** How long one answer of TVS is waited for, in milliseconds. */
 const tvsTimeout = 5_000;
 
@@ -44,6 +44,8 @@ export class SharedTransport implements PhoneTransport {
     if (known !== undefined) return known;
     const file = fetchOptional(this.#tftp, name);
     this.#files.set(name, file);
+    // A failure is of this moment only.
+    file.catch(() => this.#files.delete(name));
     return file;
   }
 
@@ -82,38 +84,42 @@ class TvsConnections {
 
   async ask(question: TvsQuestion, state: PhoneState): Promise<TvsReply> {
     const { server } = question;
+    const known = this.#open.get(server);
     try {
-      const { client, presented } = await this.#connect(server, state);
-      const decision = acceptsTvsServer(state, presented);
-      if (!decision.accepted) return { status: 'unreachable', reason: decision.reason };
-      if (question.kind === 'query') return await client.query(question);
-      const { certificate } = question;
-      const answer = await client.verify(certificate);
-      return answer.status === 'success' ? { ...answer, certificate } : answer;
+      if (known !== undefined) return await askOn(await known, question, state);
+    } catch {
+      // The server was restarted, perhaps with another certificate: it is asked on a new connection.
+      await this.#forget(server, known);
+    }
+    const connecting = this.#open.get(server) ?? connect(server, state);
+    this.#open.set(server, connecting);
+    try {
+      return await askOn(await connecting, question, state);
     } catch (error) {
-      // Gone, whatever it was: the next question connects again.
-      await this.#forget(server);
+      await this.#forget(server, connecting);
       return { status: 'unreachable', reason: error instanceof Error ? error.message : String(error) };
     }
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#open.keys()].map((server) => this.#forget(server)));
+    await Promise.all([...this.#open].map(([server, connection]) => this.#forget(server, connection)));
   }
 
-  #connect(server: string, state: PhoneState): Promise<Connection> {
-    const known = this.#open.get(server);
-    if (known !== undefined) return known;
-    const connecting = connect(server, state);
-    this.#open.set(server, connecting);
-    return connecting;
+  /** Closes a connection; one that has taken its place meanwhile stays. */
+  async #forget(server: string, connection: Promise<Connection> | undefined): Promise<void> {
+    if (this.#open.get(server) === connection) this.#open.delete(server);
+    await connection?.then(({ client }) => client.close()).catch(() => undefined);
   }
+}
 
-  async #forget(server: string): Promise<void> {
-    const known = this.#open.get(server);
-    this.#open.delete(server);
-    await known?.then(({ client }) => client.close()).catch(() => undefined);
-  }
+/** Nothing is asked of a server whose certificate this phone does not know (P9), whoever opened the connection. */
+async function askOn({ client, presented }: Connection, question: TvsQuestion, state: PhoneState): Promise<TvsReply> {
+  const decision = acceptsTvsServer(state, presented);
+  if (!decision.accepted) return { status: 'unreachable', reason: decision.reason };
+  if (question.kind === 'query') return client.query(question);
+  const { certificate } = question;
+  const answer = await client.verify(certificate);
+  return answer.status === 'success' ? { ...answer, certificate } : answer;
 }
 
 async function connect(server: string, state: PhoneState): Promise<Connection> {
@@ -126,15 +132,15 @@ async function connect(server: string, state: PhoneState): Promise<Connection> {
     timeout: tvsTimeout,
     acceptServer: (certificate) => {
       presented = Uint8Array.from(certificate);
-      return acceptsTvsServer(state, certificate).accepted;
+      // Other phones may ask on this connection: each judges the certificate by its own lists, before it asks.
+      return true;
     },
   });
   return { client, presented };
 }
 
 function splitServer(server: string): { host: string; port: number } {
-  const match = /^(.*?):(\d+)$/.exec(server);
-  if (match === null || (server.includes('::') && !server.startsWith('[')))
-    return { host: server, port: defaultTvsPort };
-  return { host: (match[1] ?? '').replace(/^\[|\]$/g, ''), port: Number(match[2]) };
+  const match = isIPv6(server) ? null : /^(.*?)(?::(\d+))?$/.exec(server);
+  const host = match?.[1] ?? server;
+  return { host: host.replace(/^\[|\]$/g, ''), port: Number(match?.[2] ?? tvsPort) };
 }

@@ -59,6 +59,8 @@ describe('lab', () => {
     [['--nodes', '0'], '--nodes cannot be 0'],
     [['--phones', 'many'], '--phones cannot be many'],
     [['--tftp-port', '70000'], '--tftp-port cannot be 70000'],
+    [['--nodes', '2', '--tvs-port', '65535'], 'TVS of 2 nodes from port 65535 on would need 65536'],
+    [['--host', '0.0.0.0'], '0.0.0.0 is no address that they can reach'],
   ])('%j: 2', (words, error) => {
     expectFailure(run('lab', '--once', '--key-bits', '1024', ...words), 2, error);
   });
@@ -128,6 +130,30 @@ describe('phones of a lab that runs', () => {
     expect(nothing.stdout).toContain('accepted by P3');
   });
 
+  test('phone offer: the configuration under the name that the phone asks for, signed and unsigned', () => {
+    const made = run('phone', 'boot', server, '--mac', '00005E005301', '--save', 'offer');
+    expect(made.status).toBe(0);
+    const lists = ['--ctl', 'offer/CTLFile.tlv', '--itl', 'offer/ITLFile.tlv'];
+    copyFileSync(join(folder, served('SEP00005E005301.cnf.xml.sgn')), join(folder, 'saved.sgn'));
+    const own = run('phone', 'offer', 'saved.sgn', ...lists, '--mac', '00005E005301');
+    expect(own.stdout).toMatch(/^saved\.sgn: accepted by P12: /);
+    const others = run('phone', 'offer', served('SEP00005E005301.cnf.xml.sgn'), ...lists, '--mac', '00005E005309');
+    expect(others.status).toBe(1);
+    expect(others.stdout).toContain('SEP00005E005309.cnf.xml.sgn was asked for');
+    const unsigned = served('SEP00005E005301.cnf.xml');
+    expect(run('phone', 'offer', unsigned)).toMatchObject({ status: 0 });
+    expect(run('phone', 'offer', unsigned, ...lists).stdout).toContain('rejected by P1: ');
+  });
+
+  test('lists that were mixed up are refused, not judged', () => {
+    const [ctl, itl] = [served('CTLFile.tlv'), served('ITLFile.tlv')];
+    const error = /is an ITL, and the CTL of the phone is wanted/;
+    expectFailure(run('ctl', 'verify', ctl, '--against', itl), 2, error, 'mixed up');
+    expectFailure(run('phone', 'offer', ctl, '--ctl', itl), 2, error, 'mixed up');
+    expectFailure(run('phone', 'offer', ctl, '--itl', ctl), 2, /is a CTL/, 'mixed up');
+    expectFailure(run('ctl', 'verify', ctl, '--itl', itl), 2, 'with --against only', '--against');
+  });
+
   test('ctl verify --against: without TVS, with TVS, and without Security by Default', () => {
     copyFileSync(join(folder, served('CTLFile.tlv')), join(folder, 'present.tlv'));
     const same = run('ctl', 'verify', 'present.tlv', '--against', 'present.tlv');
@@ -180,6 +206,8 @@ test.each([
   [['boot', 'host:port:more:'], 'host:port:more: is not HOST or HOST:PORT'],
   [['boot', '127.0.0.1:69', '--mac', '12'], '12 is no MAC address'],
   [['offer', 'missing.tlv'], 'missing.tlv'],
+  [['offer', 'x', '--tvs', 'foo:99999'], 'the port cannot be 99999'],
+  [['offer', 'x', '--tvs', 'a', '--tvs', 'b', '--tvs', 'c', '--tvs', 'd'], 'three TVS servers at most'],
 ])('phone %j: 2', (words, error) => {
   expectFailure(run('phone', ...words), 2, error);
 });

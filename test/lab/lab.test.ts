@@ -1,3 +1,4 @@
+import { createSocket } from 'node:dgram';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -136,6 +137,56 @@ test('a thousand phones share sockets, and each decides for itself', async () =>
   }
 }, 60_000);
 
+describe('phones that share sockets', () => {
+  test('judge the certificate of TVS each by its own lists, whoever asked first', async () => {
+    const [one, two] = await lab.addPhones([profile, { ...profile, mac: '00005E005302' }]);
+    const stranger = await Lab.start({ directory: join(folder, 'other-tvs'), keyBits: 1024, clock: lab.clock });
+    const shared = new SharedTransport(tftp());
+    try {
+      // The one holds an ITL that names another TVS certificate; both have the TVS server of this lab.
+      await one!.boot(shared);
+      await two!.boot(shared);
+      one!.deleteTrustList('itl');
+      await one!.offer('itl', stranger.itl('cucm-pub')!.bytes, shared);
+      await lab.renew('cucm-pub', 'CallManager');
+      const list = lab.itl('cucm-pub')!.bytes;
+      const [first, second] = await Promise.all([one!.offer('itl', list, shared), two!.offer('itl', list, shared)]);
+      expect([first.accepted, second.accepted]).toEqual([false, true]);
+    } finally {
+      await shared.close();
+      await stranger.close();
+    }
+  });
+
+  test('find TVS again when it was restarted', async () => {
+    const phone = await lab.addPhone(profile);
+    const shared = new SharedTransport(tftp());
+    try {
+      await phone.boot(shared);
+      for (let round = 0; round < 2; round += 1) {
+        await lab.renew('cucm-pub', 'CallManager');
+        expect((await phone.offer('itl', lab.itl('cucm-pub')!.bytes, shared)).accepted).toBe(true);
+        await lab.stopTvs('cucm-pub');
+        await lab.startTvs('cucm-pub');
+      }
+    } finally {
+      await shared.close();
+    }
+  });
+});
+
+test('a file that the server cannot give does not end a boot', async () => {
+  const phone = await lab.addPhone(profile);
+  // A fallback that is not there: the server cannot say that the file does not exist.
+  const gone = createSocket('udp4');
+  await new Promise<void>((resolve) => gone.bind(0, '127.0.0.1', resolve));
+  const { port } = gone.address();
+  await new Promise<void>((resolve) => gone.close(() => resolve()));
+  await lab.node('cucm-pub').startTftp([{ host: '127.0.0.1', port }]);
+  expect(await boot(phone)).toBe(true);
+  expect(phone.log.join('\n')).toContain('[src=CTLSEP00005E005301.tlv]');
+}, 60_000);
+
 test('a token of the lab looks like one of the vendor, and its lists verify', async () => {
   const token = await createLabToken('0054f509', new Date('2026-01-01T00:00:00Z'));
   const list = await lab.toMixedMode([token]);
@@ -150,4 +201,6 @@ test('a configuration names its TVS servers, three at most', () => {
   expect(parseTvsServers(new TextEncoder().encode('<device/>'))).toEqual([]);
   const bare = '<tvs><members><member priority="0"><address>cucm</address></member></members></tvs>';
   expect(parseTvsServers(new TextEncoder().encode(bare))).toEqual(['cucm:2445']);
+  const sixth = formatConfiguration('SEP00005E005301', [{ host: '::1', port: 1 }], false);
+  expect(parseTvsServers(sixth)).toEqual(['[::1]:1']);
 });

@@ -63,7 +63,7 @@ async function showStory(
   const scenes = await tellStory(story, {
     directory,
     start: new Date(),
-    keyBits: options.keyBits === '1024' ? 1024 : 2048,
+    keyBits: Number(options.keyBits) as 1024 | 2048 | 4096,
     onScene: () => stop.throwIfAborted(),
     ...(options.log === true ? { log: (line: string): void => output.note(line) } : {}),
   });
@@ -133,7 +133,9 @@ async function startLab(directory: string, options: LabOptions, output: Output):
     log: (line) => output.note(line),
   });
   const serials = options.clusterMode === 'token' ? ['0054f509', '008580ef'] : [];
-  const tokens = await Promise.all(serials.map((serial) => createLabToken(serial, new Date(), 2048)));
+  const tokens = await Promise.all(
+    serials.map((serial) => createLabToken(serial, new Date(), options.keyBits === '1024' ? 1024 : 2048)),
+  );
   if (options.clusterMode !== 'non-secure') await lab.toMixedMode(tokens);
   return lab;
 }

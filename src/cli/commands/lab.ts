@@ -23,7 +23,7 @@ export interface LabOptions extends OutputOptions {
 export function declareLab(command: Command): void {
   command
     .option('--stories', 'list the stories that --story can tell')
-    .option('--story <name>', 'tell one story of the tech notes with real servers and phones, then end')
+    .option('--story <name>', 'tell one story of the tech notes, then end; only --dir, --key-bits, --log count')
     .option('--dir <folder>', 'keep keys, certificates and served files here; a temporary folder unless given')
     .addOption(
       new Option('--cluster-mode <mode>', 'who signs the CTL; none in a non-secure cluster')

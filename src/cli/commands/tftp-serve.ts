@@ -1,3 +1,4 @@
+import { printable } from '../../bytes/index.js';
 import { startTftpServer, tftpPort, type TftpEvent } from '../../tftp/index.js';
 import { exitCode } from '../exit-code.js';
 import type { Output } from '../output.js';
@@ -10,7 +11,7 @@ export async function serveTftp(folder: string, options: ServeOptions, output: O
   const { host } = options;
   const port = parsePort(options.port);
   const fallback = (options.fallback ?? []).map((text) => parseEndpoint(text, tftpPort));
-  const log = (event: TftpEvent): void => output.note(describeEvent(event));
+  const log = (event: TftpEvent): void => output.note(printable(describeEvent(event)));
   const server = await startTftpServer({ root: folder, host, port, fallback, log });
   const stopped = untilStopped();
   const address = { host: server.host, port: server.port };

@@ -10,6 +10,7 @@ import {
   formatMissingTrustList,
   formatTrustList,
   readTrustList,
+  trustListKind,
   verifyTrustList,
   type RecordView,
   type TrustList,
@@ -42,6 +43,25 @@ export async function loadTrustList(path: string): Promise<TrustList> {
   }
 }
 
+/**
+ * A list that a phone holds. Its FILENAME must not say that it is of the other kind: what a phone that never was would
+ * decide is no answer.
+ *
+ * @throws InputError as {@link loadTrustList}; `usage`
+ */
+export async function loadHeldList(path: string, kind: Kind): Promise<TrustList> {
+  const list = await loadTrustList(path);
+  const named = trustListKind(list.header.fileName);
+  if (named === undefined || named === kind) return list;
+  throw new InputError(
+    'usage',
+    `${printable(path)} is ${named === 'ITL' ? 'an' : 'a'} ${named}, and the ${kind} of the phone is wanted`,
+    {
+      hint: 'the two files may have been mixed up',
+    },
+  );
+}
+
 function unreadable(path: string, error: FormatError): InputError {
   const { hint = '"ctl show" prints as much of it as can be read' } = error;
   const message = `${printable(path)} is no trust list: ${printable(error.message)}`;
@@ -67,8 +87,13 @@ export function declareReadingCommands(group: Command, kind: Kind): void {
         .option('--against <old>', `also: would a phone that holds this ${kind} take the list; exit 1 if not`)
         .option(`--${other} <file>`, `with --against: the ${other.toUpperCase()} that the phone holds too`);
     },
-    ([path = ''], options, output) =>
-      options.against === undefined ? verify(path, output) : verifyAgainst(path, kind, options, output),
+    ([path = ''], options, output) => {
+      if (options.against !== undefined) return verifyAgainst(path, kind, options, output);
+      if (options.ctl === undefined && options.itl === undefined) return verify(path, output);
+      throw new InputError('usage', 'the list that a phone holds too is of use with --against only', {
+        hint: `give --against and the ${kind} that the phone holds`,
+      });
+    },
   );
   declareCommand(
     group,
@@ -178,10 +203,11 @@ async function verify(path: string, output: Output): Promise<number> {
 async function verifyAgainst(path: string, kind: Kind, options: VerifyOptions, output: Output): Promise<number> {
   const { against = '' } = options;
   const list = await loadTrustList(path);
-  const old = await loadTrustList(against);
+  const old = await loadHeldList(against, kind);
   const { describeAcceptance, formatAcceptance, judgeAgainst } = await import('./against.js');
   const otherPath = options.ctl ?? options.itl;
-  const other = otherPath === undefined ? undefined : await loadTrustList(otherPath);
+  const otherKind = kind === 'CTL' ? 'ITL' : 'CTL';
+  const other = otherPath === undefined ? undefined : await loadHeldList(otherPath, otherKind);
   const held = kind === 'CTL' ? { ctl: old, itl: other } : { itl: old, ctl: other };
   const acceptance = judgeAgainst(list, kind === 'CTL' ? 'ctl' : 'itl', held);
   const verification = verifyTrustList(list);
