@@ -9,7 +9,7 @@ const source = join(root, 'src');
 /**
  * Which rooms a room may import, lowest first. `errors.ts` may be imported by all. Two rows differ from the first
  * design: `bytes` knows nothing and is of use wherever bytes are compared or shown as hex, so `signer`, `token`'s
- * neighbours `cluster`, `ctl` and `itl` may import it; and `ctl` and `itl` write the elements of records, so they may
+ * neighbours `cluster`, `ctl`, `itl` and `phone` may import it; and `ctl` and `itl` write the elements of records, so they may
  * import `tlv`.
  */
 const mayImport: Readonly<Record<string, readonly string[]>> = {

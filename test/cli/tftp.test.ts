@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -59,6 +60,22 @@ describe('tftp serve', () => {
     own.child.kill(signal);
     expect(await own.ended).toBe(0);
     await expect.poll(own.log).toContain(`ended by ${signal}`);
+  });
+
+  test('what a client sends does not forge lines of the log', async () => {
+    const own = await start(served);
+    const socket = createSocket('udp4');
+    const request = Buffer.concat([Buffer.from([0, 1]), Buffer.from('a\u001b[31m\r\nFORGED\0octet\0x\nFORGED\0y\0')]);
+    await new Promise<void>((resolve, reject) => {
+      const port = Number(own.address.split(':')[1]);
+      socket.send(request, port, '127.0.0.1', (error) => (error === null ? resolve() : reject(error)));
+    });
+    await expect.poll(own.log).toContain('FORGED');
+    own.child.kill();
+    await own.ended;
+    socket.close();
+    expect(own.log()).not.toMatch(/^FORGED/m);
+    expect(own.log()).not.toContain('\u001b');
   });
 
   test('falls back to other servers', async () => {
