@@ -1,7 +1,16 @@
 import type { Socket } from 'node:dgram';
 import type { Writable } from 'node:stream';
 import { FormatError, InputError, NetworkError, type NetworkErrorCode } from '../errors.js';
-import { bindSocket, closeSocket, openSocket, resolveHost, tftpPort, type TftpAddress } from './datagram.js';
+import {
+  bindSocket,
+  closeSocket,
+  openSocket,
+  receiveDatagrams,
+  resolveHost,
+  sendDatagram,
+  tftpPort,
+  type TftpAddress,
+} from './datagram.js';
 import { largestBlockSize, plainBlockSize, readGranted, requestOptions, type OptionWishes } from './options.js';
 import { decodePacket, encodePacket, tftpErrorCode, type TftpPacket } from './packet.js';
 
@@ -188,7 +197,7 @@ class Receiving {
     socket.on('error', (cause) =>
       this.#fail('unreachable', `cannot be reached: ${cause.message}`, 'check the network'),
     );
-    socket.on('message', (bytes, from) => this.#receive(bytes, { host: from.address, port: from.port }));
+    receiveDatagrams(socket, (bytes, from) => this.#receive(bytes, from));
     request.signal?.addEventListener('abort', this.#abort, { once: true });
     this.#timer = setTimeout(() => this.#repeat(), timeout);
     this.#send(this.#lastSent);
@@ -369,13 +378,16 @@ class Receiving {
     void closeSocket(this.#socket);
   }
 
-  #send(bytes: Uint8Array, to?: TftpAddress): void {
-    this.#socket.send(bytes, to?.port ?? this.#port ?? this.#request.port, to?.host ?? this.#address);
+  #send(bytes: Uint8Array): void {
+    sendDatagram(this.#socket, bytes, { host: this.#address, port: this.#port ?? this.#request.port });
   }
 
   #sendError(code: number, message: string, to?: TftpAddress): void {
     // Before the first answer there is no transfer that could be ended.
     if (to === undefined && this.#port === undefined) return;
-    this.#send(encodePacket({ kind: 'error', code, message }), to);
+    const bytes = encodePacket({ kind: 'error', code, message });
+    if (to === undefined) this.#send(bytes);
+    // What a stranger does not get is no failure of this transfer.
+    else sendDatagram(this.#socket, bytes, to, () => undefined);
   }
 }

@@ -30,6 +30,33 @@ export function openSocket(address: string): Socket {
   });
 }
 
+/**
+ * Passes on what arrives. Datagrams from port 0 are dropped: nothing can be sent there, and Node throws for the attempt.
+ */
+export function receiveDatagrams(socket: Socket, take: (bytes: Buffer, from: TftpAddress) => void): void {
+  socket.on('message', (bytes, { address, port }) => {
+    if (port !== 0) take(bytes, { host: address, port });
+  });
+}
+
+/**
+ * Sends a datagram, and never throws: one that cannot be sent is as good as lost, and time limits care for those.
+ *
+ * @param failed is told what the system says; unless given, the socket's `error` event tells it.
+ */
+export function sendDatagram(
+  socket: Socket,
+  bytes: Uint8Array | readonly Uint8Array[],
+  { host, port }: TftpAddress,
+  failed?: (error: Error | null) => void,
+): void {
+  try {
+    socket.send(bytes, port, host, failed);
+  } catch {
+    // An address that Node does not take, or a socket that is closed already.
+  }
+}
+
 /** Binds a socket. @param port 0 for any. */
 export function bindSocket(socket: Socket, address: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {

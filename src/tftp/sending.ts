@@ -1,6 +1,6 @@
 import type { Socket } from 'node:dgram';
 import { FormatError } from '../errors.js';
-import { bindSocket, closeSocket, openSocket, type TftpAddress } from './datagram.js';
+import { bindSocket, closeSocket, openSocket, receiveDatagrams, sendDatagram, type TftpAddress } from './datagram.js';
 import type { TransferTerms } from './options.js';
 import { decodePacket, encodePacket, tftpErrorCode } from './packet.js';
 import type { ServedFile } from './served-file.js';
@@ -12,7 +12,7 @@ export type SendingEnd =
   | { readonly kind: 'timeout'; readonly complete: boolean }
   | { readonly kind: 'client-error'; readonly code: number; readonly message: string }
   | { readonly kind: 'failed'; readonly reason: string }
-  /** The server was closed, or the client began again from the same port. */
+  /** The server was closed, the client began again from the same port, or room was needed for others. */
   | { readonly kind: 'ended' };
 
 /** What a transfer did, for the log. */
@@ -30,7 +30,10 @@ export interface SendingRequest {
   readonly terms: TransferTerms;
   /** Milliseconds without an acknowledgement until everything that waits for one is sent again. */
   readonly retransmitAfter: number;
-  /** How often in a row, until the client is given up. */
+  /**
+   * How often in a row, until the client is given up. Until its first acknowledgement the client's own wish for the
+   * time does not count: a request from a forged address would keep the socket for that long.
+   */
   readonly retries: number;
 }
 
@@ -53,6 +56,7 @@ export class Sending {
   #resent = 0;
   #attempts = 0;
   #waitsForOptions: boolean;
+  #isAcknowledged = false;
   #timer: NodeJS.Timeout | undefined;
   #finish: (end: SendingEnd) => void = () => undefined;
   #isOver = false;
@@ -79,6 +83,11 @@ export class Sending {
     return this.#highest === this.#blocks;
   }
 
+  /** Whether the client ever acknowledged anything, which shows that it is there. */
+  get isAcknowledged(): boolean {
+    return this.#isAcknowledged;
+  }
+
   /** Gives the transfer up, and tells the client so unless it has everything. */
   end(message?: string): void {
     if (message !== undefined && !this.#isOver) this.#sendError(tftpErrorCode.other, message);
@@ -95,8 +104,8 @@ export class Sending {
     }
     if (this.#isOver) return;
     this.#socket.on('error', (error) => this.#close({ kind: 'failed', reason: error.message }));
-    this.#socket.on('message', (bytes, from) => this.#receive(bytes, { host: from.address, port: from.port }));
-    this.#timer = setTimeout(() => this.#resend(), terms.retransmitAfter ?? retransmitAfter);
+    receiveDatagrams(this.#socket, (bytes, from) => this.#receive(bytes, from));
+    this.#startTimer(Math.min(terms.retransmitAfter ?? retransmitAfter, retransmitAfter));
     this.#sendWaiting();
   }
 
@@ -141,8 +150,15 @@ export class Sending {
       this.#sent = this.#acknowledged;
     }
     this.#attempts = 0;
-    this.#timer?.refresh();
+    if (this.#isAcknowledged) this.#timer?.refresh();
+    else this.#startTimer(this.#request.terms.retransmitAfter ?? this.#request.retransmitAfter);
+    this.#isAcknowledged = true;
     this.#sendWaiting();
+  }
+
+  #startTimer(milliseconds: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#resend(), milliseconds);
   }
 
   #resend(): void {
@@ -184,17 +200,13 @@ export class Sending {
     }
   }
 
-  #send(bytes: Uint8Array | Uint8Array[], to: TftpAddress = this.#request.client): void {
-    if (Array.isArray(bytes)) this.#socket.send(bytes, to.port, to.host);
-    else this.#socket.send(bytes, to.port, to.host);
+  #send(bytes: Uint8Array | readonly Uint8Array[]): void {
+    sendDatagram(this.#socket, bytes, this.#request.client);
   }
 
-  #sendError(code: number, message: string, to?: TftpAddress): void {
-    try {
-      this.#send(encodePacket({ kind: 'error', code, message }), to);
-    } catch {
-      // The socket is not bound yet or gone: the client's own time limit tells it.
-    }
+  /** What does not arrive is no failure of the transfer: it ends anyway, or `to` is a stranger. */
+  #sendError(code: number, message: string, to: TftpAddress = this.#request.client): void {
+    sendDatagram(this.#socket, encodePacket({ kind: 'error', code, message }), to, () => undefined);
   }
 
   #close(end: SendingEnd): void {

@@ -16,8 +16,11 @@ export type FileRefusal = 'not-found' | 'outside' | 'no-file' | 'unreadable';
 /** Files up to this size are held in memory while they are sent, one copy for all clients. */
 const largestHeld = 16 * 1024 * 1024;
 
-/** How much of a larger file is read at once, in bytes. */
-const chunkSize = 1024 * 1024;
+/** What all of them may take at once, in bytes: a request alone, which costs nobody anything, makes a file be held. */
+const largestTotal = 64 * 1024 * 1024;
+
+/** How much of any other file is read at once, in bytes: every transfer holds that much. */
+const chunkSize = 128 * 1024;
 
 /** Bytes that stay as they are. */
 export function serveBytes(bytes: Uint8Array): ServedFile {
@@ -36,12 +39,20 @@ export function isConfinedName(name: string): boolean {
 /** Opens the files of one folder and of no other place, and shares what is in memory. */
 export class ServedFolder {
   readonly #root: string;
+  readonly #largestTotal: number;
   /** By device, file, size and time of writing; how many transfers use it. */
   readonly #held = new Map<string, { readonly bytes: Uint8Array; users: number }>();
 
-  /** @param root a folder that is there; links to it are followed. */
-  constructor(root: string) {
+  /** Bytes of all that are held. */
+  #total = 0;
+
+  /**
+   * @param root a folder that is there; links to it are followed.
+   * @param most bytes that all held files may take; those above are read in chunks.
+   */
+  constructor(root: string, most: number = largestTotal) {
     this.#root = realpathSync(root);
+    this.#largestTotal = most;
   }
 
   /** Opens a regular file below the folder. Links are followed only as long as they stay below it. */
@@ -72,19 +83,27 @@ export class ServedFolder {
       closeSync(descriptor);
       return 'no-file';
     }
-    if (Number(before.size) > largestHeld) return serveChunks(descriptor, before);
-    const served = this.#hold(identity(before), () => readWhole(descriptor));
+    const key = identity(before);
+    const size = Number(before.size);
+    const hasRoom = size <= largestHeld && this.#total + size <= this.#largestTotal;
+    if (!this.#held.has(key) && !hasRoom) return serveChunks(descriptor, before);
+    const served = this.#hold(key, () => readWhole(descriptor));
     closeSync(descriptor);
     return served;
   }
 
   #hold(key: string, read: () => Uint8Array): ServedFile {
     const held = this.#held.get(key) ?? { bytes: read(), users: 0 };
+    if (held.users === 0) {
+      this.#held.set(key, held);
+      this.#total += held.bytes.length;
+    }
     held.users += 1;
-    this.#held.set(key, held);
     const close = (): void => {
       held.users -= 1;
-      if (held.users === 0) this.#held.delete(key);
+      if (held.users > 0) return;
+      this.#held.delete(key);
+      this.#total -= held.bytes.length;
     };
     return { ...serveBytes(held.bytes), close };
   }
@@ -125,7 +144,7 @@ function readFully(descriptor: number, bytes: Uint8Array, position: number): num
   return length;
 }
 
-/** A file too large to hold: read in chunks, and given up when it is no longer the one that was opened. */
+/** A file that is not held: read in chunks, and given up when it is no longer the one that was opened. */
 function serveChunks(descriptor: number, opened: BigIntStats): ServedFile {
   const size = Number(opened.size);
   let chunk: Uint8Array = new Uint8Array(0);

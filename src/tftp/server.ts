@@ -1,11 +1,22 @@
 import type { Socket } from 'node:dgram';
+import { statSync } from 'node:fs';
 import { FormatError, InputError, NetworkError } from '../errors.js';
-import { bindSocket, closeSocket, openSocket, resolveHost, tftpPort, type TftpAddress } from './datagram.js';
+import {
+  bindSocket,
+  closeSocket,
+  openSocket,
+  receiveDatagrams,
+  resolveHost,
+  sendDatagram,
+  tftpPort,
+  type TftpAddress,
+} from './datagram.js';
 import { Fallback } from './fallback.js';
 import { grantOptions, largestBlockSize, type OptionLimits } from './options.js';
 import { decodePacket, encodePacket, tftpErrorCode, type TftpOption, type TftpPacket } from './packet.js';
-import { isConfinedName, serveBytes, ServedFolder, type FileRefusal, type ServedFile } from './served-file.js';
+import { isConfinedName, ServedFolder, type FileRefusal, type ServedFile } from './served-file.js';
 import { Sending, type SendingEnd } from './sending.js';
+import { TransferTable, type Running } from './transfer-table.js';
 
 /** What a server does, as it happens. Names come from the network: print them with care. */
 export type TftpEvent =
@@ -23,7 +34,7 @@ export type TftpEvent =
       readonly code: number;
       readonly reason: string;
     }
-  /** As many transfers as are allowed run already: the request is dropped, and the client asks again. */
+  /** As many transfers, or as much in memory, as is allowed: the request is dropped, and the client asks again. */
   | { readonly kind: 'busy'; readonly client: TftpAddress; readonly name: string }
   | { readonly kind: 'fallback'; readonly name: string; readonly server: TftpAddress; readonly failure?: string }
   | {
@@ -56,6 +67,8 @@ export interface TftpServerOptions {
   readonly retries?: number;
   /** Transfers at once, each with a socket of its own; 512 unless given. */
   readonly maxTransfers?: number;
+  /** Transfers at once to one IP address; a quarter of all unless given. */
+  readonly maxTransfersPerHost?: number;
   /** Bytes; 65,464 unless given. */
   readonly maxBlockSize?: number;
   /** Blocks; 64 unless given. */
@@ -74,7 +87,7 @@ export interface TftpServer {
 /**
  * Starts a TFTP server that only reads: RFC 1350 in octet mode, with the options of RFC 2347, 2348, 2349 and 7440.
  *
- * @throws InputError `file-missing` when the folder is not there
+ * @throws InputError `file-missing` when the folder is not there or no folder
  * @throws NetworkError `cannot-listen`, `unreachable` for a host without an address
  */
 export async function startTftpServer(options: TftpServerOptions): Promise<TftpServer> {
@@ -92,11 +105,15 @@ export async function startTftpServer(options: TftpServerOptions): Promise<TftpS
 }
 
 function openFolder(root: string): ServedFolder {
+  const hint = 'check the path';
+  let isFolder: boolean;
   try {
-    return new ServedFolder(root);
+    isFolder = statSync(root).isDirectory();
+    if (isFolder) return new ServedFolder(root);
   } catch (cause) {
-    throw new InputError('file-missing', `there is no folder ${root} to serve`, { hint: 'check the path', cause });
+    throw new InputError('file-missing', `there is no folder ${root} to serve`, { hint, cause });
   }
+  throw new InputError('file-missing', `${root} is a file, and only a folder can be served`, { hint });
 }
 
 function explainListening(cause: NodeJS.ErrnoException, host: string, port: number): NetworkError {
@@ -121,12 +138,6 @@ const refusals: Readonly<Record<FileRefusal, readonly [number, string]>> = {
 
 type Request = TftpPacket & { readonly kind: 'read-request' };
 
-/** A client's transfer, or `undefined` while other servers are asked for its file. */
-interface Running {
-  readonly name: string;
-  readonly sending: Sending | undefined;
-}
-
 class Listening implements TftpServer {
   readonly host: string;
   readonly port: number;
@@ -136,29 +147,36 @@ class Listening implements TftpServer {
   readonly #socket: Socket;
   readonly #address: string;
   readonly #fallback: Fallback;
-  readonly #running = new Map<string, Running>();
+  readonly #running: TransferTable;
   readonly #ends = new Set<Promise<void>>();
   #isClosed = false;
 
   constructor(options: TftpServerOptions, folder: ServedFolder, socket: Socket, address: string) {
     const { maxBlockSize = largestBlockSize, maxWindowSize = 64, fallback = [] } = options;
+    const { maxTransfers = 512, retransmitAfter = 1000 } = options;
+    const { maxTransfersPerHost = Math.max(1, Math.floor(maxTransfers / 4)) } = options;
     this.#options = options;
     this.#limits = { maxBlockSize, maxWindowSize };
     this.#folder = folder;
     this.#socket = socket;
     this.#address = address;
     this.#fallback = new Fallback(fallback);
+    this.#running = new TransferTable({
+      most: maxTransfers,
+      mostPerHost: maxTransfersPerHost,
+      patience: retransmitAfter,
+    });
     ({ address: this.host, port: this.port } = socket.address());
     // A datagram that cannot be sent concerns one client only.
     socket.on('error', () => undefined);
-    socket.on('message', (bytes, from) => this.#receive(bytes, { host: from.address, port: from.port }));
+    receiveDatagrams(socket, (bytes, from) => this.#receive(bytes, from));
   }
 
   async close(): Promise<void> {
     if (!this.#isClosed) {
       this.#isClosed = true;
       this.#fallback.close();
-      for (const { sending } of this.#running.values()) sending?.end('the server is closed');
+      for (const { sending } of this.#running.all()) sending?.end('the server is closed');
       await closeSocket(this.#socket);
     }
     await Promise.all(this.#ends);
@@ -183,72 +201,79 @@ class Listening implements TftpServer {
 
   #request(request: Request, client: TftpAddress): void {
     const { name, mode, options } = request;
-    const key = `${client.host} ${String(client.port)}`;
-    const running = this.#running.get(key);
+    const running = this.#running.get(client);
     if (running !== undefined) {
       // The same request again: its transfer repeats by itself what is lost.
       if (running.name === name && running.sending?.isComplete !== true) return;
       running.sending?.end();
+      this.#running.delete(running);
     }
     this.#log({ kind: 'request', client, name, options });
     if (mode.toLowerCase() !== 'octet') {
       // Line ends would be rewritten, and signatures would fail: better no file than a changed one.
       this.#refuse(client, name, tftpErrorCode.illegalOperation, 'only the mode octet (binary) is served');
-    } else if (this.#running.size >= (this.#options.maxTransfers ?? 512)) {
+    } else if (!this.#running.makeRoom(client.host)) {
       this.#log({ kind: 'busy', client, name });
-    } else this.#answer(request, client, key);
+    } else this.#answer(request, client);
   }
 
-  #answer(request: Request, client: TftpAddress, key: string): void {
+  #answer(request: Request, client: TftpAddress): void {
     const { name } = request;
     const file = this.#folder.open(name);
     if (typeof file !== 'string') {
-      this.#send(request, client, key, file);
+      this.#send(request, client, file);
       return;
     }
     if (file !== 'not-found' || (this.#options.fallback ?? []).length === 0 || !isConfinedName(name)) {
-      const [code, reason] = refusals[file];
-      this.#refuse(client, name, code, reason);
+      this.#refuse(client, name, ...refusals[file]);
       return;
     }
-    const waiting: Running = { name, sending: undefined };
-    this.#running.set(key, waiting);
-    const passing = this.#passOn(request, client, key, waiting).finally(() => this.#ends.delete(passing));
+    if (this.#fallback.isAskedBack(name, client, request.options)) {
+      this.#refuse(client, name, ...refusals['not-found']);
+      return;
+    }
+    const waiting: Running = { client, name, sending: undefined, since: performance.now() };
+    this.#running.set(waiting);
+    const passing = this.#passOn(request, waiting).finally(() => this.#ends.delete(passing));
     this.#ends.add(passing);
   }
 
   /** Asks the other servers, and passes the file on. */
-  async #passOn(request: Request, client: TftpAddress, key: string, waiting: Running): Promise<void> {
-    const { name } = request;
+  async #passOn(request: Request, waiting: Running): Promise<void> {
+    const { client, name } = waiting;
     const answer = await this.#fallback.fetch(name);
     // The client began something else from its port meanwhile.
-    if (this.#running.get(key) !== waiting) return;
-    this.#running.delete(key);
-    if (this.#isClosed) return;
+    if (!this.#running.delete(waiting) || this.#isClosed) {
+      if (answer.kind === 'file') answer.file.close();
+      return;
+    }
+    if (answer.kind === 'busy') {
+      this.#log({ kind: 'busy', client, name });
+      return;
+    }
     if (answer.kind === 'file') {
       this.#log({ kind: 'fallback', name, server: answer.from });
-      this.#send(request, client, key, serveBytes(answer.bytes));
+      this.#send(request, client, answer.file);
       return;
     }
     for (const { server, reason } of answer.unsure) this.#log({ kind: 'fallback', name, server, failure: reason });
-    const [code, reason] = refusals['not-found'];
     // A phone must not take a server that is down for a file that is not there.
-    if (answer.unsure.length === 0) this.#refuse(client, name, code, reason);
+    if (answer.unsure.length === 0) this.#refuse(client, name, ...refusals['not-found']);
     else this.#refuse(client, name, tftpErrorCode.other, 'file not found here, and another server did not answer');
   }
 
-  #send(request: Request, client: TftpAddress, key: string, file: ServedFile): void {
+  #send(request: Request, client: TftpAddress, file: ServedFile): void {
     const { name, options } = request;
     const { retransmitAfter = 1000, retries = 5 } = this.#options;
     const terms = grantOptions(options, file.size, this.#limits);
-    const started = performance.now();
+    const since = performance.now();
     const sending = new Sending({ client, file, terms, retransmitAfter, retries }, this.#address);
-    const running: Running = { name, sending };
-    this.#running.set(key, running);
+    const running: Running = { client, name, sending, since };
+    this.#running.set(running);
     const finished = sending.done.then((end) => {
-      if (this.#running.get(key) === running) this.#running.delete(key);
+      this.#running.delete(running);
       this.#ends.delete(finished);
-      const milliseconds = performance.now() - started;
+      const milliseconds = performance.now() - since;
       this.#log({ kind: 'transfer', client, name, end, size: file.size, ...sending.count, milliseconds });
     });
     this.#ends.add(finished);
@@ -256,8 +281,7 @@ class Listening implements TftpServer {
 
   #refuse(client: TftpAddress, name: string | undefined, code: number, reason: string): void {
     this.#log({ kind: 'refused', client, ...(name === undefined ? {} : { name }), code, reason });
-    if (!this.#isClosed)
-      this.#socket.send(encodePacket({ kind: 'error', code, message: reason }), client.port, client.host);
+    if (!this.#isClosed) sendDatagram(this.#socket, encodePacket({ kind: 'error', code, message: reason }), client);
   }
 
   #log(event: TftpEvent): void {

@@ -11,10 +11,10 @@ export interface RawClient {
   next(): Promise<{ packet: TftpPacket; port: number }>;
 }
 
-/** Opens a client on 127.0.0.1. */
-export async function openRawClient(): Promise<RawClient> {
+/** Opens a client on an address of this machine. */
+export async function openRawClient(address = '127.0.0.1'): Promise<RawClient> {
   const socket = createSocket('udp4');
-  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => socket.bind(0, address, resolve));
   const received: { packet: TftpPacket; port: number }[] = [];
   const waiting: (() => void)[] = [];
   let taken = 0;

@@ -34,7 +34,7 @@ function describeEvent(event: TftpEvent): string {
       return `${formatEndpoint(event.client)} refused ${what}: ${event.reason} (error ${String(event.code)})`;
     }
     case 'busy':
-      return `${formatEndpoint(event.client)} waits for ${event.name}: too many transfers at once`;
+      return `${formatEndpoint(event.client)} waits for ${event.name}: too many transfers, or too many bytes held, at once`;
     case 'fallback': {
       const server = formatEndpoint(event.server);
       return event.failure === undefined
