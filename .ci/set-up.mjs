@@ -39,16 +39,7 @@ function installPrograms() {
   ];
   if (missing.length === 0) return;
   const packages = missing.flatMap((name) => (name === 'openssl' ? ['openssl'] : ['build-essential', 'python3']));
-  const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
-  if (runs('apt-get', '--version')) {
-    console.error(`set-up: installing ${packages.join(' ')} (apt-get)`);
-    const apt = [...sudo, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get'];
-    if (
-      runs(...asCommand([...apt, 'update', '-qq'])) &&
-      runs(...asCommand([...apt, 'install', '-y', '-qq', ...packages]))
-    )
-      return;
-  }
+  if (runs('apt-get', '--version') && installByApt(packages)) return;
   console.error(
     `warning: ${missing.join(' and ')} not found; install it (Debian: ${packages.join(' ')}; Fedora: gcc-c++ make`,
   );
@@ -69,12 +60,18 @@ function installTestPrograms() {
     ['tftpd-hpa', 'in.tftpd', '-V'],
   ].flatMap(([name = '', program = '', word = '']) => (runs(program, word) ? [] : [name]));
   if (missing.length === 0 || process.env['CI'] !== 'true' || !runs('apt-get', '--version')) return;
-  console.error(`set-up: installing ${missing.join(' ')} (apt-get)`);
+  if (installByApt(missing)) return;
+  console.error(`warning: ${missing.join(', ')} could not be installed; their tests are skipped`);
+}
+
+/** Whether Debian's packages of these names could be installed. @param {string[]} packages */
+function installByApt(packages) {
+  console.error(`set-up: installing ${packages.join(' ')} (apt-get)`);
   const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
   const apt = [...sudo, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get'];
-  const isDone =
-    runs(...asCommand([...apt, 'update', '-qq'])) && runs(...asCommand([...apt, 'install', '-y', '-qq', ...missing]));
-  if (!isDone) console.error(`warning: ${missing.join(', ')} could not be installed; their tests are skipped`);
+  return (
+    runs(...asCommand([...apt, 'update', '-qq'])) && runs(...asCommand([...apt, 'install', '-y', '-qq', ...packages]))
+  );
 }
 
 /** @param {string[]} words @returns {[string, ...string[]]} */

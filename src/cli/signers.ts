@@ -18,6 +18,7 @@ import { notUsable, readCertificate } from './certificates.js';
 import type { BuildOptions } from './commands/ctl-options.js';
 import { readInput } from './files.js';
 import type { Output } from './output.js';
+import { readPassword } from './password.js';
 import {
   asksForPin,
   moduleOf,
@@ -206,10 +207,4 @@ async function openPkcs12(bytes: Uint8Array, path: string, password: string | un
   } catch (error) {
     throw error instanceof FormatError ? notUsable(path, 'key', error) : error;
   }
-}
-
-/** The password of a key file: one newline at the end is not part of it. */
-async function readPassword(path: string | undefined): Promise<string | undefined> {
-  if (path === undefined) return undefined;
-  return new TextDecoder().decode(await readInput(path, 'password file')).replace(/\r?\n$/, '');
 }

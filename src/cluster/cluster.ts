@@ -63,6 +63,31 @@ export const certificateOfService: Readonly<Record<Service, CertificateName>> = 
 };
 
 /**
+ * A certificate that a node must have.
+ *
+ * @throws InputError `cluster-file` when the cluster file names none.
+ */
+export function nodeCertificate(node: ClusterNode, name: CertificateName): Certificate {
+  const certificate = node.certificates[name];
+  if (certificate !== undefined) return certificate;
+  throw new InputError('cluster-file', `node ${node.name} has no ${name} certificate in the cluster file`, {
+    hint: `add it to the node's certificates, e.g. "${name}: certificates/${node.name}-${name}.pem"`,
+  });
+}
+
+/**
+ * The certificates that every TVS server of a cluster was given, by trust store: those that were uploaded, and the
+ * nodes' own, which count as uploaded to the stores that have their names.
+ */
+export function uploadedCertificates(cluster: Cluster): Readonly<Record<string, readonly Certificate[]>> {
+  const own = (['CallManager', 'CAPF', 'TVS'] as const).map((name) => {
+    const certificates = cluster.nodes.map((node) => node.certificates[name]).filter((one) => one !== undefined);
+    return [name, [...(cluster.trustStores[name] ?? []), ...certificates]] as const;
+  });
+  return { ...cluster.trustStores, ...Object.fromEntries(own) };
+}
+
+/**
  * The publisher: the first node.
  *
  * @throws InputError `cluster-file` when the cluster has no nodes.

@@ -1,9 +1,11 @@
 export {
   certificateNames,
+  nodeCertificate,
   publisherOf,
   securityModes,
   services,
   trustStoreNames,
+  uploadedCertificates,
   type CertificateName,
   type Cluster,
   type ClusterNode,

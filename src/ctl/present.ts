@@ -1,6 +1,5 @@
 import { equalBytes } from '../bytes/index.js';
-import { digestOf } from '../signer/index.js';
-import { recordFunction, recordTag, type TrustList, type TrustListRecord } from '../trust-list/index.js';
+import { recordFunction, recordHolds, recordTag, type TrustList, type TrustListRecord } from '../trust-list/index.js';
 import type { Certificate } from '../x509/index.js';
 
 /** Who signs a CTL: a hardware token, or a key of the cluster. */
@@ -81,10 +80,7 @@ export function holdsCertificate(
   record: Pick<TrustListRecord, 'certificate' | 'certificateHash' | 'hashAlgorithm'>,
   certificate: Certificate,
 ): boolean {
-  if (record.certificate !== undefined) return equalBytes(record.certificate, certificate.der);
-  const { certificateHash, hashAlgorithm } = record;
-  if (certificateHash === undefined || hashAlgorithm === undefined) return false;
-  return equalBytes(certificateHash, digestOf(hashAlgorithm, certificate.der));
+  return recordHolds(record, certificate.der);
 }
 
 /** Whether a list knows a certificate as a signer: a function-0 record holds it. */

@@ -1,6 +1,7 @@
 import { equalBytes, formatHex } from '../bytes/index.js';
 import type { ClusterNode } from '../cluster/index.js';
 import { InputError } from '../errors.js';
+import { clusterIdentity } from '../signed-file/index.js';
 import { encodeText } from '../tlv/index.js';
 import { commonName, formatClusterName, formatTokenName, type Certificate } from '../x509/index.js';
 import { describeCertificate } from './checks.js';
@@ -32,11 +33,8 @@ function tokenSpelling(certificate: Certificate): CertificateSpelling {
 
 /** How a cluster spells a certificate in its ITL, and how TVS knows it. */
 export function clusterSpelling(certificate: Certificate): CertificateSpelling {
-  return {
-    subjectName: encodeText(formatClusterName(certificate.subject)),
-    issuerName: encodeText(formatClusterName(certificate.issuer)),
-    serialNumber: certificate.serialNumber,
-  };
+  const { signerName: subjectName, issuerName, serialNumber } = clusterIdentity(certificate);
+  return { subjectName, issuerName, serialNumber };
 }
 
 /** What a node calls one of its certificates. */

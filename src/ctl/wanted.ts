@@ -1,4 +1,4 @@
-import { isAtLeast, publisherOf, type Cluster, type ClusterNode } from '../cluster/index.js';
+import { isAtLeast, nodeCertificate, publisherOf, type Cluster, type ClusterNode } from '../cluster/index.js';
 import { InputError } from '../errors.js';
 import { recordFunction } from '../trust-list/index.js';
 import type { Certificate } from '../x509/index.js';
@@ -77,12 +77,7 @@ function serverRole(node: ClusterNode, mode: CtlMode): number | undefined {
  * @throws InputError `cluster-file` when the cluster file names none, or one with another kind of key.
  */
 function certificateOf(node: ClusterNode, name: 'CallManager' | 'CAPF' | 'ITLRecovery'): Certificate {
-  const certificate = node.certificates[name];
-  if (certificate === undefined) {
-    throw new InputError('cluster-file', `node ${node.name} has no ${name} certificate in the cluster file`, {
-      hint: `add it to the node's certificates, e.g. "${name}: certificates/${node.name}-${name}.pem"`,
-    });
-  }
+  const certificate = nodeCertificate(node, name);
   if (certificate.keyType !== 'rsa') {
     throw new InputError(
       'cluster-file',

@@ -1,7 +1,7 @@
 import { encodeNumber } from '../bytes/index.js';
-import { isAtLeast, publisherOf, type CertificateName, type Cluster, type ClusterNode } from '../cluster/index.js';
-import { FormatError, InputError, ProofError } from '../errors.js';
-import { digestCode } from '../signed-file/index.js';
+import { isAtLeast, nodeCertificate, publisherOf, type Cluster, type ClusterNode } from '../cluster/index.js';
+import { FormatError, ProofError } from '../errors.js';
+import { clusterIdentity, digestCode } from '../signed-file/index.js';
 import { digestOf, type DigestAlgorithm, type Signer } from '../signer/index.js';
 import { encodeText, type ElementDraft } from '../tlv/index.js';
 import {
@@ -12,7 +12,7 @@ import {
   type RecordDraft,
   type TrustList,
 } from '../trust-list/index.js';
-import { formatClusterName, type Certificate } from '../x509/index.js';
+import type { Certificate } from '../x509/index.js';
 
 /** How an ITL is written. */
 export interface ItlOptions {
@@ -47,7 +47,7 @@ export function itlSigner(
   const isRecovery = isAtLeast(cluster.release, '12.0');
   const owner = isRecovery ? publisherOf(cluster) : node;
   const name = isRecovery ? 'ITLRecovery' : 'CallManager';
-  return { name, node: owner, certificate: certificateOf(owner, name) };
+  return { name, node: owner, certificate: nodeCertificate(owner, name) };
 }
 
 /**
@@ -100,21 +100,21 @@ export async function createItl(
 /** The certificates of an ITL, in the order that clusters write. */
 function wantedRecords(cluster: Cluster, node: ClusterNode): readonly Wanted[] {
   const publisher = publisherOf(cluster);
-  const callManager = certificateOf(node, 'CallManager');
+  const callManager = nodeCertificate(node, 'CallManager');
   const serverRole = cluster.securityMode === 'mixed' ? recordFunction.ccmTftp : recordFunction.tftp;
   const tvs = cluster.nodes.filter(({ services }) => services.includes('TVS'));
   const vouching = (nodes: readonly ClusterNode[]): Wanted[] =>
-    nodes.map((one) => ({ certificate: certificateOf(one, 'TVS'), role: recordFunction.tvs }));
+    nodes.map((one) => ({ certificate: nodeCertificate(one, 'TVS'), role: recordFunction.tvs }));
   return [
     { certificate: callManager, role: recordFunction.sast },
     { certificate: callManager, role: serverRole },
     ...cluster.nodes
       .filter(({ services }) => services.includes('CAPF'))
       .slice(0, 1)
-      .map((one) => ({ certificate: certificateOf(one, 'CAPF'), role: recordFunction.capf })),
+      .map((one) => ({ certificate: nodeCertificate(one, 'CAPF'), role: recordFunction.capf })),
     ...vouching(tvs.filter((one) => one === publisher)),
     ...(isAtLeast(cluster.release, '10.0')
-      ? [{ certificate: certificateOf(publisher, 'ITLRecovery'), role: recordFunction.sast }]
+      ? [{ certificate: nodeCertificate(publisher, 'ITLRecovery'), role: recordFunction.sast }]
       : []),
     ...vouching(tvs.filter((one) => one !== publisher)),
   ];
@@ -129,22 +129,15 @@ function layOut({ certificate, role }: Wanted, hash: DigestAlgorithm): RecordDra
         { tag: recordTag.certificateHash, value: digestOf(hash, certificate.der) },
         { tag: recordTag.hashAlgorithm, value: Uint8Array.of(digestCode(hash)) },
       ];
+  const { signerName, issuerName, serialNumber } = clusterIdentity(certificate);
   return [
     { tag: recordTag.dnsName, value: noName },
-    { tag: recordTag.subjectName, value: encodeText(formatClusterName(certificate.subject)) },
+    { tag: recordTag.subjectName, value: signerName },
     { tag: recordTag.function, value: encodeNumber(role, 2) },
-    { tag: recordTag.issuerName, value: encodeText(formatClusterName(certificate.issuer)) },
-    { tag: recordTag.serialNumber, value: certificate.serialNumber },
+    { tag: recordTag.issuerName, value: issuerName },
+    { tag: recordTag.serialNumber, value: serialNumber },
     { tag: recordTag.publicKey, value: certificate.publicKey },
     { tag: recordTag.signature, value: certificate.signature },
     ...proof,
   ];
-}
-
-function certificateOf(node: ClusterNode, name: CertificateName): Certificate {
-  const certificate = node.certificates[name];
-  if (certificate !== undefined) return certificate;
-  throw new InputError('cluster-file', `node ${node.name} has no ${name} certificate in the cluster file`, {
-    hint: `add it to the node's certificates, e.g. "${name}: certificates/${node.name}-${name}.pem"`,
-  });
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import {
   createLabCluster,
+  uploadedCertificates,
   type CertificateName,
   type Cluster,
   type ClusterNode,
@@ -23,7 +24,6 @@ import { createPhone, type HeldFiles, type PhoneProfile } from '../phone/index.j
 import { signFile } from '../signed-file/index.js';
 import type { Signer } from '../signer/index.js';
 import type { TrustList } from '../trust-list/index.js';
-import type { Certificate } from '../x509/index.js';
 import { LabCertificates } from './certificates.js';
 import { formatConfiguration } from './configuration.js';
 import { LabNode } from './node.js';
@@ -159,8 +159,7 @@ export class Lab {
   }
 
   #makePhone(profile: PhoneProfile, held: HeldFiles, write: ((line: string) => void) | undefined): LabPhone {
-    const now = (): number => Math.floor(this.clock().getTime() / 1000);
-    const phone = new LabPhone(createPhone(profile, held), now, write);
+    const phone = new LabPhone(createPhone(profile, held), () => this.#timestamp(), write);
     this.#phones.push(phone);
     return phone;
   }
@@ -169,7 +168,7 @@ export class Lab {
   async upload(store: string, certificates: Parameters<LabCertificates['upload']>[1]): Promise<void> {
     this.certificates.upload(store, certificates);
     this.#log(`uploaded ${String(certificates.length)} certificates to ${store}`);
-    for (const node of this.nodes.filter((one) => one.isTvsRunning)) await this.startTvs(node.name);
+    await this.#restartTvs();
   }
 
   /**
@@ -179,13 +178,13 @@ export class Lab {
   async renew(nodeName: string, name: CertificateName): Promise<void> {
     await this.certificates.renew(nodeName, name, this.clock());
     this.#log(`${nodeName}: ${name} renewed`);
-    for (const node of this.nodes.filter((one) => one.isTvsRunning)) await this.startTvs(node.name);
+    await this.#restartTvs();
     await this.publish();
   }
 
   async startTvs(nodeName: string): Promise<void> {
     const { certificate, key } = this.certificates.identity(nodeName, 'TVS');
-    await this.node(nodeName).startTvs({ certificate, key, trustStores: this.#knownCertificates() });
+    await this.node(nodeName).startTvs({ certificate, key, trustStores: uploadedCertificates(this.cluster) });
   }
 
   async stopTvs(nodeName: string): Promise<void> {
@@ -193,12 +192,9 @@ export class Lab {
     this.#log(`${nodeName}: TVS stopped`);
   }
 
-  /** What every TVS server knows: the trust stores, and the certificates of all nodes under their own names. */
-  #knownCertificates(): Readonly<Record<string, readonly Certificate[]>> {
-    const own = (name: CertificateName): readonly Certificate[] =>
-      this.cluster.nodes.flatMap(({ certificates }) => certificates[name] ?? []);
-    const stores = Object.fromEntries((['CallManager', 'CAPF', 'TVS'] as const).map((name) => [name, own(name)]));
-    return { ...this.cluster.trustStores, ...stores };
+  /** TVS reads its certificates and the trust stores when it starts. */
+  async #restartTvs(): Promise<void> {
+    for (const node of this.nodes.filter((one) => one.isTvsRunning)) await this.startTvs(node.name);
   }
 
   /** To mixed mode: with the cluster's own key, or with tokens of which the first signs. */

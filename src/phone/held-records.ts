@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import { equalBytes, formatHex, printable } from '../bytes/index.js';
 import { FormatError } from '../errors.js';
 import { headerTag, verifySignature, type SignedHeader } from '../signed-file/index.js';
 import {
   recordFunction,
+  recordHolds,
   recordTag,
   verifyTrustList,
   type TrustList,
@@ -144,13 +144,5 @@ export function findCertificateRecord(
   isWanted: (role: number) => boolean,
 ): HeldRecord | undefined {
   if (list === undefined) return undefined;
-  return filledRecords(list).find(
-    ({ record }) => isWanted(record.function) && recordHoldsCertificate(record, certificate),
-  );
-}
-
-function recordHoldsCertificate(record: TrustListRecord, certificate: Uint8Array): boolean {
-  if (record.certificate !== undefined) return equalBytes(record.certificate, certificate);
-  if (record.certificateHash === undefined || record.hashAlgorithm === undefined) return false;
-  return equalBytes(record.certificateHash, createHash(record.hashAlgorithm).update(certificate).digest());
+  return filledRecords(list).find(({ record }) => isWanted(record.function) && recordHolds(record, certificate));
 }

@@ -1,7 +1,7 @@
-import { decodeNumber, Reader } from '../bytes/index.js';
+import { decodeNumber, equalBytes, Reader } from '../bytes/index.js';
 import { FormatError } from '../errors.js';
 import { digestCodes } from '../signed-file/index.js';
-import type { DigestAlgorithm } from '../signer/index.js';
+import { digestOf, type DigestAlgorithm } from '../signer/index.js';
 import {
   decodeElements,
   decodeText,
@@ -149,6 +149,17 @@ function valuesByTag(elements: readonly Element[]): readonly (Uint8Array | undef
   const values = new Array<Uint8Array | undefined>(recordTag.hashAlgorithm + 1);
   for (const { tag, value } of elements) if (tag < values.length) values[tag] ??= value;
   return values;
+}
+
+/** Whether a record holds a certificate: the whole of it, or, where only a hash is there, its hash. @param der in DER */
+export function recordHolds(
+  record: Pick<TrustListRecord, 'certificate' | 'certificateHash' | 'hashAlgorithm'>,
+  der: Uint8Array,
+): boolean {
+  if (record.certificate !== undefined) return equalBytes(record.certificate, der);
+  const { certificateHash, hashAlgorithm } = record;
+  if (certificateHash === undefined || hashAlgorithm === undefined) return false;
+  return equalBytes(certificateHash, digestOf(hashAlgorithm, der));
 }
 
 /** Gives names to the elements of a record that was read without a fault. */

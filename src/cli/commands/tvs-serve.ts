@@ -1,10 +1,16 @@
 import { printable } from '../../bytes/index.js';
-import { loadCluster, loadPrivateKey, type Cluster, type ClusterNode } from '../../cluster/index.js';
+import {
+  loadCluster,
+  loadPrivateKey,
+  uploadedCertificates,
+  type Cluster,
+  type ClusterNode,
+} from '../../cluster/index.js';
 import { InputError } from '../../errors.js';
 import { createTvsKnowledge, startTvsServer } from '../../tvs/index.js';
 import type { Certificate } from '../../x509/index.js';
 import { exitCode } from '../exit-code.js';
-import { readInput } from '../files.js';
+import { readPassword } from '../password.js';
 import type { Output } from '../output.js';
 import { formatEndpoint, parsePort } from '../endpoint.js';
 import { untilStopped } from '../until-stopped.js';
@@ -70,17 +76,6 @@ async function identityOf(
       hint: 'name the key file under keys: TVS',
     });
   }
-  const { keyPasswordFile: path } = options;
-  const bytes = path === undefined ? undefined : await readInput(path, 'password file');
-  const password = bytes === undefined ? undefined : new TextDecoder().decode(bytes).replace(/\r?\n$/, '');
+  const password = await readPassword(options.keyPasswordFile);
   return { node, certificate, key: await loadPrivateKey(reference, certificate, password) };
-}
-
-/** A cluster's own certificates count as uploaded to the stores that have their names. */
-function uploadedCertificates(cluster: Cluster): Readonly<Record<string, readonly Certificate[]>> {
-  const own = (['CallManager', 'CAPF', 'TVS'] as const).map((name) => {
-    const certificates = cluster.nodes.map((node) => node.certificates[name]).filter((one) => one !== undefined);
-    return [name, [...(cluster.trustStores[name] ?? []), ...certificates]] as const;
-  });
-  return { ...cluster.trustStores, ...Object.fromEntries(own) };
 }
