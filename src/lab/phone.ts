@@ -1,35 +1,26 @@
 import {
-  bootFiles,
+  bootPhone,
   decideAsync,
   deleteTrustList,
-  missingTrustList,
   offerSignedFile,
   offerTrustList,
   offerUnsignedConfiguration,
   setTvsServers,
+  type Boot,
+  type BootEvent,
+  type BootQuestion,
+  type BootReply,
   type Deciding,
   type Decision,
   type Outcome,
   type PhoneState,
+  type TvsQuestion,
+  type TvsReply,
 } from '../phone/index.js';
 import { NetworkError } from '../errors.js';
 import { parseTvsServers } from './configuration.js';
 import { ConsoleLog } from './console-log.js';
 import type { PhoneTransport } from './transport.js';
-
-/** What a phone decided about one file. */
-export interface FileDecision {
-  readonly file: string;
-  readonly decision: Decision;
-}
-
-/** What became of a phone that booted. */
-export interface Boot {
-  /** In the order in which it decided. */
-  readonly decisions: readonly FileDecision[];
-  /** Whether it has a configuration to work with, and so registers. */
-  readonly registered: boolean;
-}
 
 /** A virtual phone: it really downloads and really asks, and decides by the rules of the phone room. */
 export class LabPhone {
@@ -67,20 +58,32 @@ export class LabPhone {
 
   /** Boots: CTL, ITL, configuration, each file as rule P1 says. Nothing is asked of TVS but what a decision needs. */
   async boot(transport: PhoneTransport): Promise<Boot> {
-    const decisions: FileDecision[] = [];
-    for (const { kind, names } of bootFiles(this.#state)) {
-      if (kind === 'ctl' || kind === 'itl') decisions.push(await this.#loadTrustList(kind, names, transport));
+    const steps = bootPhone(this.#state, {
+      now: this.#now(),
+      readTvsServers: parseTvsServers,
+      onEvent: (event) => this.#follow(event),
+    });
+    let step = steps.next();
+    while (step.done !== true) step = steps.next(await this.#answer(step.value, transport));
+    const { decisions, registered } = step.value;
+    return { decisions, registered };
+  }
+
+  async #answer(asked: BootQuestion, transport: PhoneTransport): Promise<BootReply> {
+    if (asked.kind === 'file') return { kind: 'file', file: await this.#fetch(asked.name, transport) };
+    return { kind: 'tvs', reply: await this.#ask(asked.question, asked.state, transport) };
+  }
+
+  /** What was accepted stays, also when the network fails later in the boot. */
+  #follow(event: BootEvent): void {
+    if (event.kind === 'offered') {
+      this.#log.searchList(event.list);
+      return;
     }
-    // The lists that came decide which configurations are asked for.
-    for (const { kind, names } of bootFiles(this.#state)) {
-      if (kind === 'ctl' || kind === 'itl') continue;
-      const decision = await this.#loadConfiguration(names, kind === 'signed-configuration', transport);
-      if (decision === undefined) continue;
-      decisions.push(decision);
-      // A phone that may take its configuration unsigned has no list that could prove the signed one.
-      if (decision.decision.accepted) return { decisions, registered: true };
-    }
-    return { decisions, registered: false };
+    this.#state = event.state;
+    const { about, file, decision } = event;
+    if (about !== 'ctl' && about !== 'itl') this.#log.configuration(file, decision);
+    else if (decision.rule !== 'P2') this.#log.trustList(about, decision);
   }
 
   /** Is offered one list, as if it had downloaded it. */
@@ -103,35 +106,6 @@ export class LabPhone {
     const decision = this.#take(offerUnsignedConfiguration(this.#state));
     this.#takeConfiguration(name, decision, file);
     return decision;
-  }
-
-  async #loadTrustList(
-    kind: 'ctl' | 'itl',
-    names: readonly string[],
-    transport: PhoneTransport,
-  ): Promise<FileDecision> {
-    for (const name of names) {
-      const list = await this.#fetch(name, transport);
-      if (list !== undefined) return { file: name, decision: await this.offer(kind, list, transport) };
-    }
-    const { decision, state } = missingTrustList(this.#state, kind);
-    this.#state = state;
-    return { file: names[0] ?? kind, decision };
-  }
-
-  /** `undefined` when the server has no such configuration for it. */
-  async #loadConfiguration(
-    names: readonly string[],
-    isSigned: boolean,
-    transport: PhoneTransport,
-  ): Promise<FileDecision | undefined> {
-    for (const name of names) {
-      const file = await this.#fetch(name, transport);
-      if (file === undefined) continue;
-      const decision = isSigned ? await this.offerConfiguration(name, file, transport) : this.offerUnsigned(name, file);
-      return { file: name, decision };
-    }
-    return undefined;
   }
 
   #takeConfiguration(name: string, decision: Decision, content: Uint8Array | undefined): void {
@@ -167,12 +141,14 @@ export class LabPhone {
   /** Runs the steps of a decision; what it asks of TVS is asked of the servers. */
   #run<T>(steps: Deciding<T>, transport: Pick<PhoneTransport, 'ask'>): Promise<T> {
     const before = this.#state;
-    return decideAsync(steps, async (question) => {
-      this.#log.askTvs(question);
-      const reply = await transport.ask(question, before);
-      this.#log.answerOfTvs(question.server, reply);
-      return reply;
-    });
+    return decideAsync(steps, (question) => this.#ask(question, before, transport));
+  }
+
+  async #ask(question: TvsQuestion, state: PhoneState, transport: Pick<PhoneTransport, 'ask'>): Promise<TvsReply> {
+    this.#log.askTvs(question);
+    const reply = await transport.ask(question, state);
+    this.#log.answerOfTvs(question.server, reply);
+    return reply;
   }
 
   #take({ decision, state }: Outcome): Decision {

@@ -1,4 +1,14 @@
 export {
+  bootPhone,
+  type Boot,
+  type BootEvent,
+  type Booting,
+  type BootQuestion,
+  type BootReply,
+  type BootRequest,
+  type FileDecision,
+} from './boot.js';
+export {
   bootFiles,
   missingTrustList,
   offerUnsignedConfiguration,

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { stories, tellStory, type FileDecision, type Scene } from '../../src/lab/index.js';
+import { stories, tellStory, type Scene } from '../../src/lab/index.js';
+import type { FileDecision } from '../../src/phone/index.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'etb-stories-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
