@@ -101,7 +101,10 @@ export type RefusalCode =
   | 'no-such-token'
   | 'ambiguous-serial'
   | 'already-present'
-  | 'final-pin-try';
+  | 'final-pin-try'
+  | 'other-state'
+  | 'other-plan'
+  | 'not-undoable';
 
 /** An operation that was refused because it could lock phones out, or because it does not fit the list it starts from. */
 export class RefusalError extends EtokenBridgeError {
@@ -169,6 +172,8 @@ export type InputErrorCode =
   | 'file-unwritable'
   | 'file-exists'
   | 'cluster-file'
+  | 'plan-file'
+  | 'journal'
   | 'missing-option';
 
 /** An argument, option, file or configuration that cannot be used as it is. */
@@ -187,6 +192,7 @@ export type NetworkErrorCode =
   | 'timeout'
   | 'not-accepted'
   | 'malformed'
+  | 'not-as-expected'
   | 'cannot-listen'
   | 'file-not-found'
   | 'access-denied'

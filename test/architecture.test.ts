@@ -26,6 +26,10 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   phone: ['bytes', 'trust-list', 'signed-file', 'x509'],
   tvs: ['bytes', 'tlv', 'x509', 'trust-list'],
   tftp: ['bytes'],
+  migration: [
+    ...['bytes', 'tlv', 'x509', 'signer', 'signed-file', 'trust-list'],
+    ...['cluster', 'ctl', 'itl', 'phone', 'tvs'],
+  ],
   lab: [
     ...['bytes', 'tlv', 'x509', 'signer', 'signed-file', 'trust-list'],
     ...['cluster', 'ctl', 'itl', 'phone', 'tvs', 'tftp'],
@@ -44,6 +48,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'phone',
     'tvs',
     'tftp',
+    'migration',
     'lab',
   ],
 };
@@ -53,8 +58,10 @@ const reserved: Readonly<Record<string, readonly string[]>> = {
   'graphene-pk11': ['token'],
   pkcs11js: ['token'],
   'node-forge': ['x509'],
-  yaml: ['cluster'],
-  zod: ['cluster'],
+  yaml: ['cluster', 'migration'],
+  zod: ['cluster', 'migration'],
+  'csv-parse': ['migration'],
+  saxes: ['migration'],
   commander: ['cli'],
   '@clack/prompts': ['cli'],
   'node:child_process': ['token'],
@@ -151,6 +158,7 @@ test('a file that requires something says what, or hands it on by name', () => {
   const requiring = sourceFiles.filter((path) => readFileSync(path, 'utf8').includes('createRequire'));
   expect(requiring.map((path) => relative(root, path)).sort()).toEqual([
     'src/cluster/libraries.ts',
+    'src/migration/inventory-libraries.ts',
     'src/token/host-library.ts',
   ]);
 });

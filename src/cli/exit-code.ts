@@ -1,4 +1,4 @@
-import { DeviceError, ProofError, RefusalError, type ProofErrorCode } from '../errors.js';
+import { DeviceError, NetworkError, ProofError, RefusalError, type ProofErrorCode } from '../errors.js';
 
 /** The exit codes of cli.md, Conventions. */
 export const exitCode = {
@@ -27,6 +27,8 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof Interrupted) return exitCode.interrupted;
   if (error instanceof RefusalError) return exitCode.refused;
   if (error instanceof DeviceError) return exitCode.device;
+  // A server that answers, and not what a step of a plan expects.
+  if (error instanceof NetworkError && error.code === 'not-as-expected') return exitCode.no;
   if (error instanceof ProofError) return proofCodes[error.code];
   return exitCode.usage;
 }

@@ -15,16 +15,17 @@ let standardInputRead = false;
  * Reads an input file, or standard input for `-`.
  *
  * @param what the file's kind, for messages, e.g. `trust list`.
+ * @param largest how many bytes it may have: 16 MiB unless told.
  * @throws InputError `file-missing`, `file-unreadable`, `usage` for a second `-`
  */
-export async function readInput(path: string, what: string): Promise<Uint8Array> {
-  if (path === '-') return readStandardInput(what);
+export async function readInput(path: string, what: string, largest: number = largestInput): Promise<Uint8Array> {
+  if (path === '-') return readStandardInput(what, largest);
   try {
     const information = statSync(path);
     if (information.isDirectory()) {
       throw new InputError('file-unreadable', `the ${what} ${printable(path)} is a folder`, { hint: 'give a file' });
     }
-    refuseLarge(information.size, path, what);
+    refuseLarge(information.size, path, what, largest);
     return new Uint8Array(readFileSync(path));
   } catch (error) {
     if (error instanceof InputError) throw error;
@@ -32,7 +33,7 @@ export async function readInput(path: string, what: string): Promise<Uint8Array>
   }
 }
 
-async function readStandardInput(what: string): Promise<Uint8Array> {
+async function readStandardInput(what: string, largest: number): Promise<Uint8Array> {
   if (standardInputRead) {
     throw new InputError('usage', `the ${what} cannot come from standard input too`, {
       hint: 'standard input (-) can be read once: give a file for the other',
@@ -44,19 +45,21 @@ async function readStandardInput(what: string): Promise<Uint8Array> {
   for await (const chunk of process.stdin) {
     chunks.push(chunk as Buffer);
     length += (chunk as Buffer).length;
-    refuseLarge(length, 'on standard input', what);
+    refuseLarge(length, 'on standard input', what, largest);
   }
   return new Uint8Array(Buffer.concat(chunks));
 }
 
-function refuseLarge(length: number, path: string, what: string): void {
-  if (length <= largestInput) return;
-  throw new InputError('file-unreadable', `the ${what} ${printable(path)} is larger than 16 MiB`, {
+function refuseLarge(length: number, path: string, what: string, largest: number): void {
+  if (length <= largest) return;
+  const size = `${String(largest / 1024 / 1024)} MiB`;
+  throw new InputError('file-unreadable', `the ${what} ${printable(path)} is larger than ${size}`, {
     hint: 'check that it is the right file; no trust list is larger than 64 KiB',
   });
 }
 
-function explainRead(error: unknown, path: string, what: string): InputError {
+/** Why a file or folder cannot be read. */
+export function explainRead(error: unknown, path: string, what: string): InputError {
   const code = (error as NodeJS.ErrnoException).code;
   if (code === 'ENOENT' || code === 'ENOTDIR') {
     return new InputError('file-missing', `there is no ${what} ${printable(path)}`, {
@@ -78,6 +81,8 @@ export interface OutputPlace {
   readonly inputs?: readonly string[];
   /** The input that this output is the new state of. */
   readonly updates?: string;
+  /** The option that names it, for hints: `--out` unless told. */
+  readonly option?: string;
 }
 
 /** What is written, and where. */
@@ -219,7 +224,7 @@ async function resolveOutput(place: OutputPlace): Promise<string> {
     if (target !== (await real(input))) continue;
     const which = input === place.path ? '' : ` (${printable(input)})`;
     throw new InputError('file-exists', `the output ${printable(place.path)} is also an input${which}`, {
-      hint: 'give another --out; nothing was written',
+      hint: `give another ${place.option ?? '--out'}; nothing was written`,
     });
   }
   return target;

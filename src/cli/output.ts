@@ -66,6 +66,11 @@ export class Output {
     this.#streams.stderr.write(`${this.#paint('33', 'warning:')} ${printable(text)}\n`);
   }
 
+  /** What a person has to do now. Not left out. */
+  instruction(text: string): void {
+    this.#streams.stderr.write(`${printableLines(text)}\n`);
+  }
+
   /** How far a longer work is: one line that replaces itself, on a terminal only. */
   progress(done: number, total: number, what: string): void {
     if (this.#quiet || this.#streams.stderr.isTTY !== true) return;

@@ -31,6 +31,18 @@ const groups: Readonly<Record<string, Group>> = {
     summary: 'a virtual phone: boot it, offer it files, see each decision with its rule',
     load: async () => (await import('./commands/phone.js')).declarePhoneCommands,
   },
+  fleet: {
+    summary: 'the phones of an inventory: what they hold, and what they would accept',
+    load: async () => (await import('./commands/fleet.js')).declareFleetCommands,
+  },
+  diagnose: {
+    summary: 'why do phones not take these lists, and what to do; must an ITL really be deleted (A12)',
+    load: async () => (await import('./commands/diagnose.js')).declareDiagnose,
+  },
+  migrate: {
+    summary: 'plans from one state to another: show them, apply them, undo them',
+    load: async () => (await import('./commands/migrate.js')).declareMigrateCommands,
+  },
   tvs: {
     summary: 'the Trust Verification Service: serve it, ask it',
     load: async () => (await import('./commands/tvs.js')).declareTvsCommands,
@@ -72,7 +84,7 @@ export async function buildProgram(only?: string): Promise<Command> {
 const exitCodesHelp = `
 Exit codes:
   0  done
-  1  the answer is no (a file does not verify, lists differ, a token holds no certificate)
+  1  the answer is no (a file does not verify, lists differ, a plan waits for somebody)
   2  wrong usage or input file
   3  the token or its library failed
   4  refused because unsafe; --accept A4 lets exactly check A4 through

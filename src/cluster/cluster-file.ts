@@ -1,7 +1,9 @@
 import {
   certificateNames,
+  type CertificateChanges,
   type CertificateName,
   type KeyReference,
+  type RecoveryBackup,
   type SecurityMode,
   type Service,
 } from './cluster.js';
@@ -21,6 +23,8 @@ export interface ClusterFileNode {
   /** Paths of certificate files. */
   readonly certificates: Readonly<Partial<Record<CertificateName, string>>>;
   readonly keys: Readonly<Partial<Record<CertificateName, KeyReference>>>;
+  /** Not there when the file notes no change. */
+  readonly changed?: CertificateChanges | undefined;
 }
 
 /** What a cluster file says. */
@@ -31,6 +35,7 @@ export interface ClusterFileContent {
   readonly nodes: readonly ClusterFileNode[];
   /** Paths of certificate files, by the name of the trust store. */
   readonly trustStores: Readonly<Record<string, readonly string[]>>;
+  readonly recoveryBackup?: RecoveryBackup | undefined;
 }
 
 /** A cluster file that was read, with the places of its entries for later errors. */
@@ -108,6 +113,7 @@ function buildFile(shape: ClusterShape, yaml: YamlText, name: string): ClusterFi
     securityMode: shape.securityMode as SecurityMode,
     nodes: shape.nodes.map(buildNode),
     trustStores: Object.fromEntries(stores.map(([store, paths]) => [store, paths ?? []])),
+    ...(shape.recoveryBackup == null ? {} : { recoveryBackup: readBackup(shape.recoveryBackup) }),
     placeOf: (keyPath) => yaml.placeOf(keyPath) ?? { line: 1, column: 1 },
   };
 }
@@ -119,7 +125,12 @@ function buildNode(shape: NodeShape): ClusterFileNode {
     services: shape.services as readonly Service[],
     certificates: byCertificate(shape.certificates, (path) => path),
     keys: byCertificate(shape.keys, readKeyReference),
+    ...(shape.changed == null ? {} : { changed: byCertificate(shape.changed, (text) => new Date(text)) }),
   };
+}
+
+function readBackup({ time, sha1 }: { readonly time: string; readonly sha1: string }): RecoveryBackup {
+  return { time: new Date(time), sha1: sha1.toLowerCase() };
 }
 
 function byCertificate<Value>(

@@ -15,6 +15,16 @@ export type SecurityMode = 'mixed' | 'non-secure';
 export type KeyReference =
   { readonly kind: 'file'; readonly path: string } | { readonly kind: 'token'; readonly uri: string };
 
+/** When certificates of a node were changed, as the cluster file notes it for the five-minute rule (A11). */
+export type CertificateChanges = Readonly<Partial<Record<CertificateName, Date>>>;
+
+/** A backup of the ITLRecovery key, as the cluster file notes it. */
+export interface RecoveryBackup {
+  readonly time: Date;
+  /** The SHA-1 of the ITLRecovery certificate that it is of, in lower-case hex. */
+  readonly sha1: string;
+}
+
 /** One server of the cluster. */
 export interface ClusterNode {
   /** The host name, as it stands in the records of trust lists. */
@@ -24,6 +34,7 @@ export interface ClusterNode {
   readonly services: readonly Service[];
   readonly certificates: Readonly<Partial<Record<CertificateName, Certificate>>>;
   readonly keys: Readonly<Partial<Record<CertificateName, KeyReference>>>;
+  readonly changed?: CertificateChanges | undefined;
 }
 
 /** A cluster with all its certificates read, and none of its private keys. */
@@ -34,6 +45,8 @@ export interface Cluster {
   readonly nodes: readonly ClusterNode[];
   /** Certificates by the name of the trust store, e.g. `Phone-SAST-trust`. A store that is not named has no entry. */
   readonly trustStores: Readonly<Record<string, readonly Certificate[]>>;
+  /** The last backup of the publisher's ITLRecovery key that is known of. */
+  readonly recoveryBackup?: RecoveryBackup | undefined;
 }
 
 export const services: readonly Service[] = ['CallManager', 'TFTP', 'CAPF', 'TVS'];

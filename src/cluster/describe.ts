@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { formatName, type Certificate } from '../x509/index.js';
 import type { CertificateName, Cluster, ClusterNode, KeyReference } from './cluster.js';
 import { printable } from '../bytes/index.js';
+import { formatTime } from './time.js';
 
 /** How long before its end a certificate is said to expire soon, in days. */
 const soonDays = 60;
@@ -100,11 +101,6 @@ function describeCertificate(certificate: Certificate, now?: Date): CertificateD
 
 function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex').toUpperCase();
-}
-
-/** UTC to the second, as ISO 8601. */
-function formatTime(time: Date): string {
-  return time.toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
 function daysLeft(certificate: Certificate, now: Date): number {

@@ -65,6 +65,22 @@ export function canonicalAddress(text: string): string | undefined {
   return new URL(`http://[${text}]`).hostname.slice(1, -1);
 }
 
+/** A moment in UTC, as this command notes it. */
+export const checkTime: EntryCheck = (text) => {
+  const isTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,3})?Z$/.test(text);
+  // A day that does not exist moves a Date on to one that does.
+  const date = isTime ? new Date(text) : undefined;
+  const exists =
+    date !== undefined && !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text.slice(0, 19));
+  return exists ? undefined : complain(`${quoted(text)} is not a time in UTC`, 'write it as 2026-01-31T12:00:00Z');
+};
+
+/** A SHA-1 in hex. */
+export const checkSha1: EntryCheck = (text) =>
+  /^[0-9a-f]{40}$/i.test(text)
+    ? undefined
+    : complain(`${quoted(text)} is not a SHA-1`, 'write its 40 hex digits, as `cluster show` prints them');
+
 /** A word before a colon, as URIs begin with it. A single letter is a drive of Windows. */
 const uriScheme = /^([a-z][a-z0-9+.-]+):/i;
 

@@ -1,8 +1,9 @@
 import { InputError } from '../errors.js';
-import type { CertificateName, KeyReference, SecurityMode, Service } from './cluster.js';
+import type { CertificateName, KeyReference, RecoveryBackup, SecurityMode, Service } from './cluster.js';
 import { checkClusterFile, type ClusterFileContent, type ClusterFileNode } from './cluster-file.js';
 import { certificatesFor } from './contradictions.js';
 import { parseRelease } from './release.js';
+import { formatTime } from './time.js';
 
 /** A cluster before it has certificates: what `cluster init` is told. */
 export interface ClusterOutline {
@@ -75,6 +76,8 @@ const comments = {
     'Certificates in the trust stores of the cluster, as lists of files. Phone-SAST-trust holds the tokens that phones',
     'may accept: `etoken-bridge token export` writes their certificates.',
   ],
+  changed: ['When certificates were renewed: two of one node must be five minutes apart. `cluster renew` writes it.'],
+  recoveryBackup: ['The last backup of the ITLRecovery key, and the SHA-1 of the certificate that it is of.'],
 } as const;
 
 const keyExamples = ['CallManager: keys/CallManager.key', 'ITLRecovery: pkcs11:token=SAST;object=ITLRecovery'];
@@ -99,6 +102,7 @@ export function formatClusterFile(content: ClusterFileContent): string {
     ...comment(comments.trustStores),
     'trustStores:',
     ...Object.entries(content.trustStores).flatMap(([store, paths]) => formatStore(store, paths)),
+    ...formatBackup(content.recoveryBackup),
   ];
   return `${lines.join('\n')}\n`;
 }
@@ -115,6 +119,7 @@ function formatNode(node: ClusterFileNode, explained: boolean): string[] {
   const keys = Object.entries(node.keys).map(
     ([name, key]) => [name, key.kind === 'file' ? key.path : key.uri] as const,
   );
+  const changes = Object.entries(node.changed ?? {}).map(([name, time]) => [name, formatTime(time)] as const);
   const pairs = (entries: readonly (readonly [string, string])[]) =>
     entries.map(([name, text]) => `${indent}  ${name}: ${formatText(text)}`);
   const examples = explained ? comment(['keys:', ...keyExamples.map((example) => `  ${example}`)], indent) : [];
@@ -129,6 +134,19 @@ function formatNode(node: ClusterFileNode, explained: boolean): string[] {
     ...(certificates.length === 0 ? [] : [`${indent}certificates:`, ...pairs(certificates)]),
     ...explain('keys'),
     ...(keys.length === 0 ? examples : [`${indent}keys:`, ...pairs(keys)]),
+    ...(changes.length === 0 ? [] : [...comment(comments.changed, indent), `${indent}changed:`, ...pairs(changes)]),
+  ];
+}
+
+function formatBackup(backup: RecoveryBackup | undefined): string[] {
+  if (backup === undefined) return [];
+  const { time, sha1 } = backup;
+  return [
+    '',
+    ...comment(comments.recoveryBackup),
+    'recoveryBackup:',
+    `  time: ${formatTime(time)}`,
+    `  sha1: ${formatText(sha1)}`,
   ];
 }
 

@@ -6,10 +6,12 @@ export {
   services,
   trustStoreNames,
   uploadedCertificates,
+  type CertificateChanges,
   type CertificateName,
   type Cluster,
   type ClusterNode,
   type KeyReference,
+  type RecoveryBackup,
   type SecurityMode,
   type Service,
 } from './cluster.js';
@@ -22,10 +24,18 @@ export {
   type ClusterFileContent,
   type ClusterFileNode,
 } from './cluster-file.js';
-export { formatClusterProblem, type ClusterProblem, type ClusterProblemCode, type Place } from './problem.js';
+export {
+  clusterFileError,
+  formatClusterProblem,
+  inFileOrder,
+  type ClusterProblem,
+  type ClusterProblemCode,
+  type Place,
+} from './problem.js';
 export { loadCluster } from './load.js';
 export { loadPrivateKey } from './private-key.js';
 export { draftClusterFile, formatClusterFile, type ClusterOutline, type NodeOutline } from './format-file.js';
+export { type KeySource } from './self-signed.js';
 export { createLabCluster, issueLabCertificate, type LabCluster, type LabClusterRequest } from './lab.js';
 export {
   describeCluster,
@@ -36,3 +46,22 @@ export {
   type NodeDescription,
   type ValidityState,
 } from './describe.js';
+export { formatKeyPath, readYamlText, type YamlKind, type YamlText, type YamlValue } from './yaml-text.js';
+export { loadYaml, loadZod } from './libraries.js';
+export { quoted } from './quoted.js';
+export { closestWord } from './spelling.js';
+export { withChange, withRecoveryBackup, withSecurityMode } from './edit-file.js';
+export {
+  certificateChanges,
+  certificateSha1,
+  checkFiveMinutes,
+  findNode,
+  importCertificate,
+  renewCertificate,
+  type ImportedCertificate,
+  type RenewalRequest,
+} from './renew.js';
+export { type KeyAndCertificate, type RandomSource } from './self-signed.js';
+export { checkCluster, type CheckedKey, type ClusterCheckRequest } from './check.js';
+export { type CheckedCtl, type CheckedItl, type CheckedList, type MalformedList } from './check-lists.js';
+export { worstFirst, worstSeverity, type ClusterCheckName, type ClusterFinding, type Severity } from './finding.js';

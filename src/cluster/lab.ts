@@ -1,19 +1,14 @@
-import { randomBytes, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { isIPv4 } from 'node:net';
 import { join, resolve } from 'node:path';
 import { InputError } from '../errors.js';
-import {
-  formatCertificatePem,
-  generateRsaKey,
-  issueCertificate,
-  type Certificate,
-  type DistinguishedName,
-} from '../x509/index.js';
+import { formatCertificatePem, type Certificate, type DistinguishedName } from '../x509/index.js';
 import type { CertificateName, Cluster, ClusterNode, KeyReference, SecurityMode } from './cluster.js';
 import type { ClusterFileContent, ClusterFileNode } from './cluster-file.js';
 import { draftClusterFile, formatClusterFile, type NodeOutline } from './format-file.js';
 import { findExisting, placeFiles, type NewFile } from './place-files.js';
-import { isAtLeast, type Release } from './release.js';
+import type { Release } from './release.js';
+import { issueSelfSigned, systemRandom, type KeyAndCertificate, type KeySource } from './self-signed.js';
 
 /** The sizes of RSA keys that trust lists can name, in bits, without 512. */
 const keySizes: readonly number[] = [1024, 2048, 4096];
@@ -35,6 +30,8 @@ export interface LabClusterRequest {
   readonly keyBits?: 1024 | 2048 | 4096;
   /** Where serial numbers come from, as bytes of the length asked for. The operating system's unless told. */
   readonly random?: (length: number) => Uint8Array;
+  /** Where the RSA keys come from: new ones unless told. */
+  readonly makeKey?: KeySource | undefined;
   /** Whether existing files are replaced. They are kept in `backups/` of the folder. */
   readonly overwrite?: boolean;
   /** Told after each certificate: how many are done, of how many. */
@@ -121,38 +118,19 @@ export async function issueLabCertificate(
   node: Pick<ClusterNode, 'name' | 'address'>,
   name: CertificateName,
   release: Release,
-  request: Pick<LabClusterRequest, 'now' | 'keyBits' | 'random'>,
-): Promise<{ readonly certificate: Certificate; readonly key: KeyObject }> {
-  const random = request.random ?? ((length) => new Uint8Array(randomBytes(length)));
-  // Taken before anything is waited for, so that the same random source gives the same serial numbers.
-  const serialNumber = positive(random(16));
-  const subject = subjectOf(commonNameOf(node, name, random));
-  const notAfter = new Date(request.now);
-  // Clusters sign ITLRecovery for 20 years from 12.0 on, everything else for 5.
-  const years = name === 'ITLRecovery' && isAtLeast(release, '12.0') ? 20 : 5;
-  notAfter.setUTCFullYear(notAfter.getUTCFullYear() + years);
-  const key = await generateRsaKey(request.keyBits ?? 2048);
-  const certificate = await issueCertificate(
-    {
-      subject,
-      publicKey: key,
-      serialNumber,
-      notBefore: request.now,
-      notAfter,
-      // CAPF issues the certificates of phones.
-      authority: name === 'CAPF',
-      alternativeNames: [node.name, ...(isIPv4(node.address) ? [node.address] : [])],
-    },
-    { name: subject, key },
-  );
-  return { certificate, key };
-}
-
-/** A serial number of 16 bytes that is above zero and that DER writes with 16 bytes. */
-function positive(bytes: Uint8Array): Uint8Array {
-  const serialNumber = Uint8Array.from(bytes);
-  serialNumber[0] = ((bytes[0] ?? 0) & 0x3f) | 0x40;
-  return serialNumber;
+  request: Pick<LabClusterRequest, 'now' | 'keyBits' | 'random' | 'makeKey'>,
+): Promise<KeyAndCertificate> {
+  const random = request.random ?? systemRandom;
+  // The serial number is taken first, then the name of CAPF.
+  const serialNumber = random(16);
+  const owner = {
+    subject: subjectOf(commonNameOf(node, name, random)),
+    // CAPF issues the certificates of phones.
+    authority: name === 'CAPF',
+    alternativeNames: [node.name, ...(isIPv4(node.address) ? [node.address] : [])],
+  };
+  const { now, keyBits = 2048, makeKey } = request;
+  return issueSelfSigned(owner, { name, release, now, keyBits, makeKey, random: () => serialNumber });
 }
 
 function commonNameOf(

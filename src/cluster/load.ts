@@ -95,7 +95,14 @@ function assembleCluster(file: ClusterFile, directory: string, byPath: ReadonlyM
   const stores = Object.entries(file.trustStores).map(([store, paths]) => {
     return [store, paths.map((path) => byPath.get(path)).filter((certificate) => certificate !== undefined)] as const;
   });
-  return { release: file.release, securityMode: file.securityMode, nodes, trustStores: Object.fromEntries(stores) };
+  const { release, securityMode, recoveryBackup } = file;
+  return {
+    release,
+    securityMode,
+    nodes,
+    trustStores: Object.fromEntries(stores),
+    ...(recoveryBackup === undefined ? {} : { recoveryBackup }),
+  };
 }
 
 async function readCertificate(path: string, absolute: string): Promise<Certificate | Complaint> {

@@ -54,18 +54,22 @@ export function formatClusterProblem(name: string, problem: ClusterProblem): str
 }
 
 /** One error for all problems of a file, in file order. */
-export function clusterFileError(name: string, problems: readonly ClusterProblem[]): InputError {
+export function clusterFileError(
+  name: string,
+  problems: readonly ClusterProblem[],
+  code: 'cluster-file' | 'plan-file' = 'cluster-file',
+): InputError {
   const sorted = inFileOrder(problems);
   const [only] = sorted;
   if (only !== undefined && sorted.length === 1) {
-    return new InputError('cluster-file', formatClusterProblem(name, only), { hint: only.hint });
+    return new InputError(code, formatClusterProblem(name, only), { hint: only.hint });
   }
   const lines = sorted
     .slice(0, shownProblems)
     .map((problem) => `  ${formatClusterProblem(name, problem)} (${problem.hint})`);
   const more = sorted.length - lines.length;
   if (more > 0) lines.push(`  and ${more} more`);
-  return new InputError('cluster-file', `${name} has ${sorted.length} problems:\n${lines.join('\n')}`, {
-    hint: 'correct these places in the cluster file, then run the command again',
+  return new InputError(code, `${name} has ${sorted.length} problems:\n${lines.join('\n')}`, {
+    hint: `correct these places in the ${code.replace('-', ' ')}, then run the command again`,
   });
 }

@@ -6,6 +6,8 @@ import {
   checkKey,
   checkNodeName,
   checkRelease,
+  checkSha1,
+  checkTime,
   checkWord,
   type EntryCheck,
 } from './entries.js';
@@ -21,6 +23,7 @@ export interface ClusterShape {
   readonly securityMode: string;
   readonly nodes: readonly NodeShape[];
   readonly trustStores?: Readonly<Record<string, readonly string[] | null | undefined>> | null | undefined;
+  readonly recoveryBackup?: { readonly time: string; readonly sha1: string } | null | undefined;
 }
 
 /** One entry of `nodes`. */
@@ -30,15 +33,18 @@ export interface NodeShape {
   readonly services: readonly string[];
   readonly certificates?: Readonly<Record<string, string | undefined>> | null | undefined;
   readonly keys?: Readonly<Record<string, string | undefined>> | null | undefined;
+  readonly changed?: Readonly<Record<string, string | undefined>> | null | undefined;
 }
 
 /** The keys of each mapping, by its place in the file with the positions of lists left out. */
 const knownKeys: Readonly<Record<string, readonly string[]>> = {
-  '': ['release', 'securityMode', 'nodes', 'trustStores'],
-  'nodes[]': ['name', 'address', 'services', 'certificates', 'keys'],
+  '': ['release', 'securityMode', 'nodes', 'trustStores', 'recoveryBackup'],
+  'nodes[]': ['name', 'address', 'services', 'certificates', 'keys', 'changed'],
   'nodes[].certificates': certificateNames,
   'nodes[].keys': certificateNames,
+  'nodes[].changed': certificateNames,
   trustStores: trustStoreNames,
+  recoveryBackup: ['time', 'sha1'],
 };
 
 /** What belongs at each place of the file, and an example to go by. */
@@ -87,6 +93,22 @@ const expectations: readonly { place: RegExp; expected: string; hint: string }[]
     hint: 'write each on a line of its own, as `- certificates/SAST-ADN0054f509.cer`',
   },
   { place: /^trustStores\./, expected: 'the path of a certificate', hint: 'write the path, or no such line' },
+  {
+    place: /^nodes\[\]\.changed$/,
+    expected: 'a mapping of times',
+    hint: 'write e.g. CallManager: 2026-01-31T12:00:00Z below it, or no such line',
+  },
+  {
+    place: /^nodes\[\]\.changed\.|^recoveryBackup\.time$/,
+    expected: 'a time in UTC',
+    hint: 'write it as 2026-01-31T12:00:00Z, or no such line',
+  },
+  { place: /^recoveryBackup$/, expected: 'a mapping', hint: 'write time: and sha1: below it, or no such line' },
+  {
+    place: /^recoveryBackup\.sha1$/,
+    expected: 'the SHA-1 of the ITLRecovery certificate',
+    hint: 'write its 40 hex digits, as `cluster show` prints them',
+  },
 ];
 
 let builtSchema: Zod.ZodType<ClusterShape> | undefined;
@@ -110,12 +132,14 @@ function buildSchema(z: typeof Zod): Zod.ZodType<ClusterShape> {
     services: z.array(text(checkWord('a service', services))),
     certificates: mappingOf(certificateNames, text(checkCertificatePath).optional()).nullish(),
     keys: mappingOf(certificateNames, text(checkKey).optional()).nullish(),
+    changed: mappingOf(certificateNames, text(checkTime).optional()).nullish(),
   });
   return z.strictObject({
     release: text(checkRelease),
     securityMode: text(checkWord('a security mode', securityModes)),
     nodes: z.array(node).min(1),
     trustStores: mappingOf(trustStoreNames, z.array(text(checkCertificatePath)).nullish()).nullish(),
+    recoveryBackup: z.strictObject({ time: text(checkTime), sha1: text(checkSha1) }).nullish(),
   });
 }
 

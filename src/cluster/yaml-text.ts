@@ -18,15 +18,35 @@ export interface YamlText {
   placeOfKey(keyPath: string): Place | undefined;
 }
 
-/** Bounds on what is read, so that a hostile file costs neither time nor memory. */
-const largestText = 256 * 1024;
-const mostValues = 20_000;
+/** What kind of file a text is, for messages, and bounds on it, so that a hostile one costs neither time nor memory. */
+export interface YamlKind {
+  /** E.g. `cluster file`. */
+  readonly name: string;
+  /** What one file describes, e.g. `cluster`. */
+  readonly subject: string;
+  /** The command that writes such a file, e.g. `cluster init`. */
+  readonly writtenBy: string;
+  /** In UTF-16 code units. */
+  readonly largestText: number;
+  readonly mostValues: number;
+}
+
+const clusterFileKind: YamlKind = {
+  name: 'cluster file',
+  subject: 'cluster',
+  writtenBy: 'cluster init',
+  largestText: 256 * 1024,
+  mostValues: 20_000,
+};
+
 const deepestNesting = 16;
-const mostTokens = 5 * mostValues;
 const deepestTokens = 3 * deepestNesting;
 
+/** Lexical tokens for each value. */
+const tokensOfValue = 5;
+
 /** The size of the largest cluster file that is read, in bytes. */
-export const largestClusterFile: number = largestText;
+export const largestClusterFile: number = clusterFileKind.largestText;
 
 /** A path of keys and list positions as text: `nodes[0].name`. */
 export function formatKeyPath(path: readonly PropertyKey[]): string {
@@ -43,15 +63,15 @@ export function extendKeyPath(keyPath: string, step: PropertyKey): string {
  * Reads one YAML 1.2 document as text, lists and mappings, with the place of everything. Never throws: what is wrong is
  * in `problems`.
  */
-export function readYamlText(text: string): YamlText {
-  const unreadable = findUnreadable(text);
+export function readYamlText(text: string, kind: YamlKind = clusterFileKind): YamlText {
+  const unreadable = findUnreadable(text, kind);
   if (unreadable !== undefined) return nothingRead([unreadable]);
   const lines = new (loadYaml().LineCounter)();
-  const document = composeDocument(text, lines);
+  const document = composeDocument(text, lines, kind);
   if ('code' in document) return nothingRead([document]);
   const errors = [...document.errors, ...document.warnings];
-  if (errors.length > 0) return nothingRead(explainSyntax(errors, document, lines));
-  return new DocumentReader(document, lines).read();
+  if (errors.length > 0) return nothingRead(explainSyntax(errors, document, lines, kind));
+  return new DocumentReader(document, lines, kind).read();
 }
 
 /** How the `yaml` package is to read. */
@@ -68,7 +88,7 @@ const composing = {
  * Parses token by token, so that a text can be refused before it is composed: composing calls itself for each level, and
  * a stack that is full can end the whole process (V8, while it compiles a regular expression).
  */
-function composeDocument(text: string, lines: LineCounter): Document.Parsed | ClusterProblem {
+function composeDocument(text: string, lines: LineCounter, kind: YamlKind): Document.Parsed | ClusterProblem {
   const { Composer, Lexer, Parser, YAMLParseError } = loadYaml();
   const parser = new Parser(lines.addNewLine);
   const composer = new Composer(composing);
@@ -78,47 +98,49 @@ function composeDocument(text: string, lines: LineCounter): Document.Parsed | Cl
   for (const lexeme of new Lexer().lex(text)) {
     tokens.push(...parser.next(lexeme));
     count += 1;
-    if (parser.stack.length <= deepestTokens && count <= mostTokens) continue;
+    if (parser.stack.length <= deepestTokens && count <= tokensOfValue * kind.mostValues) continue;
     const { line, col } = lines.linePos(parser.offset);
-    return parser.stack.length > deepestTokens ? tooDeep({ line, column: col }) : tooMany({ line, column: col });
+    const place = { line, column: col };
+    return parser.stack.length > deepestTokens ? tooDeep(place, kind) : tooMany(place, kind);
   }
   tokens.push(...parser.end());
   // With its second argument set, composing gives a document even for an empty text.
   const [document, second] = composer.compose(tokens, true, text.length) as Iterable<Document.Parsed>;
-  if (document === undefined) return atStart('empty', 'the file is empty', 'let `cluster init` write one to fill in');
+  if (document === undefined) return emptyText('the file is empty', kind);
   if (second !== undefined) {
     document.errors.push(new YAMLParseError([second.range[0], second.range[0]], 'MULTIPLE_DOCS', 'second document'));
   }
   return document;
 }
 
-function tooDeep(place: Place): ClusterProblem {
+function tooDeep(place: Place, { name }: YamlKind): ClusterProblem {
   const message = 'the values are nested too deeply';
-  return { ...place, code: 'too-large', keyPath: '', message, hint: 'check that this is the cluster file' };
+  return { ...place, code: 'too-large', keyPath: '', message, hint: `check that this is the ${name}` };
 }
 
-function tooMany(place: Place): ClusterProblem {
+function tooMany(place: Place, { name, mostValues }: YamlKind): ClusterProblem {
   const message = `the file holds more than ${mostValues.toLocaleString('en')} values, aliases counted each time`;
-  return { ...place, code: 'too-large', keyPath: '', message, hint: 'check that this is the cluster file' };
+  return { ...place, code: 'too-large', keyPath: '', message, hint: `check that this is the ${name}` };
+}
+
+/** A text in which nothing stands. */
+function emptyText(message: string, { writtenBy }: YamlKind): ClusterProblem {
+  return atStart('empty', message, `let \`${writtenBy}\` write one to begin with`);
 }
 
 function nothingRead(problems: readonly ClusterProblem[]): YamlText {
   return { value: undefined, problems, placeOf: () => undefined, placeOfKey: () => undefined };
 }
 
-function findUnreadable(text: string): ClusterProblem | undefined {
+function findUnreadable(text: string, { name, largestText }: YamlKind): ClusterProblem | undefined {
   if (text.length > largestText) {
-    const message = `the file has more than ${largestText / 1024} KiB, and no cluster file is that long`;
-    return atStart('too-large', message, 'check that this is the cluster file');
+    const message = `the file has more than ${largestText / 1024} KiB, and no ${name} is that long`;
+    return atStart('too-large', message, `check that this is the ${name}`);
   }
   const nul = text.indexOf('\0');
   if (nul < 0) return undefined;
   const before = text.slice(0, nul).split('\n');
-  const problem = atStart(
-    'not-text',
-    'the file is not text: a NUL byte stands here',
-    'save the cluster file as UTF-8 text',
-  );
+  const problem = atStart('not-text', 'the file is not text: a NUL byte stands here', `save the ${name} as UTF-8 text`);
   return { ...problem, line: before.length, column: (before.at(-1) ?? '').length + 1 };
 }
 
@@ -143,10 +165,10 @@ const syntaxWords: Readonly<Record<string, { message?: string; hint: string }>> 
   BAD_DQ_ESCAPE: { hint: 'put the value in single quotes, where a backslash means nothing' },
   MULTIPLE_DOCS: {
     message: 'a second document begins here',
-    hint: 'keep one cluster to a file, and take this `---` out',
+    hint: 'keep one SUBJECT to a file, and take this `---` out',
   },
   TAG_RESOLVE_FAILED: {
-    message: 'a tag (`!`) stands here, and tags mean nothing in a cluster file',
+    message: 'a tag (`!`) stands here, and tags mean nothing in a FILE',
     hint: 'take the tag out, or put the value in quotes',
   },
 };
@@ -155,7 +177,13 @@ const syntaxWords: Readonly<Record<string, { message?: string; hint: string }>> 
 const explainedLines = 100;
 
 /** One problem for each line: what a reader says about a line after its first complaint is seldom true. */
-function explainSyntax(errors: readonly YAMLError[], document: Document, lines: LineCounter): ClusterProblem[] {
+function explainSyntax(
+  errors: readonly YAMLError[],
+  document: Document,
+  lines: LineCounter,
+  kind: YamlKind,
+): ClusterProblem[] {
+  const named = (words: string): string => words.replace('SUBJECT', kind.subject).replace('FILE', kind.name);
   const byLine = new Map<number, ClusterProblem>();
   for (const error of errors) {
     if (byLine.size === explainedLines) break;
@@ -168,8 +196,8 @@ function explainSyntax(errors: readonly YAMLError[], document: Document, lines: 
       line,
       column: col,
       keyPath: '',
-      message: words?.message ?? `not YAML: ${printable(error.message)}`,
-      hint: words?.hint ?? 'compare the line with the file that `cluster init` writes',
+      message: named(words?.message ?? `not YAML: ${printable(error.message)}`),
+      hint: named(words?.hint ?? `compare the line with the file that \`${kind.writtenBy}\` writes`),
     });
   }
   return [...byLine.values()];
@@ -196,6 +224,7 @@ class DocumentReader {
   readonly #yaml = loadYaml();
   readonly #document: Document;
   readonly #lines: LineCounter;
+  readonly #kind: YamlKind;
   readonly #values = new Map<string, number>();
   readonly #keys = new Map<string, number>();
   readonly #anchors = new Map<string, Node>();
@@ -205,9 +234,10 @@ class DocumentReader {
   /** Where the alias stands that is being followed, from outside; `undefined` while none is. */
   #alias: number | undefined;
 
-  constructor(document: Document, lines: LineCounter) {
+  constructor(document: Document, lines: LineCounter, kind: YamlKind) {
     this.#document = document;
     this.#lines = lines;
+    this.#kind = kind;
   }
 
   read(): YamlText {
@@ -230,7 +260,7 @@ class DocumentReader {
     const { isAlias, isMap, isScalar, isSeq } = this.#yaml;
     const offset = node.range?.[0] ?? 0;
     this.#count += 1;
-    if (this.#count > mostValues || depth > deepestNesting) return this.#refuse(offset, depth);
+    if (this.#count > this.#kind.mostValues || depth > deepestNesting) return this.#refuse(offset, depth);
     if (isAlias(node)) return this.#readAlias(node.source, offset, keyPath, depth);
     this.#values.set(keyPath, offset);
     let value: YamlValue = null;
@@ -287,7 +317,7 @@ class DocumentReader {
     if (this.#refused) return null;
     this.#refused = true;
     const place = this.#place(this.#alias ?? offset);
-    this.#problems.push(depth > deepestNesting ? tooDeep(place) : tooMany(place));
+    this.#problems.push(depth > deepestNesting ? tooDeep(place, this.#kind) : tooMany(place, this.#kind));
     return null;
   }
 

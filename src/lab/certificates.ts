@@ -5,6 +5,7 @@ import {
   type CertificateName,
   type Cluster,
   type ClusterNode,
+  type KeySource,
 } from '../cluster/index.js';
 import { InputError } from '../errors.js';
 import { createSoftwareSigner, type Signer } from '../signer/index.js';
@@ -15,19 +16,23 @@ export class LabCertificates {
   #cluster: Cluster;
   readonly #keys = new Map<string, KeyObject>();
   readonly #keyBits: 1024 | 2048 | 4096;
+  readonly #makeKey: KeySource | undefined;
 
-  private constructor(cluster: Cluster, keyBits: 1024 | 2048 | 4096) {
+  private constructor(cluster: Cluster, keyBits: 1024 | 2048 | 4096, makeKey: KeySource | undefined) {
     this.#cluster = cluster;
     this.#keyBits = keyBits;
+    this.#makeKey = makeKey;
   }
 
   /**
    * Reads the private keys that the cluster file names.
    *
+   * @param makeKey where the keys of renewed certificates come from: new ones unless given.
+   *
    * @throws InputError `cluster-file` for a certificate without a key in a file: a lab has to sign with all of them.
    */
-  static async load(cluster: Cluster, keyBits: 1024 | 2048 | 4096): Promise<LabCertificates> {
-    const made = new LabCertificates(cluster, keyBits);
+  static async load(cluster: Cluster, keyBits: 1024 | 2048 | 4096, makeKey?: KeySource): Promise<LabCertificates> {
+    const made = new LabCertificates(cluster, keyBits, makeKey);
     for (const node of cluster.nodes) {
       for (const [name, certificate] of Object.entries(node.certificates) as [CertificateName, Certificate][]) {
         const reference = node.keys[name];
@@ -72,7 +77,7 @@ export class LabCertificates {
   /** Renews a certificate: the same names, a new key and serial number. */
   async renew(nodeName: string, name: CertificateName, now: Date): Promise<void> {
     const node = this.node(nodeName);
-    const request = { now, keyBits: this.#keyBits };
+    const request = { now, keyBits: this.#keyBits, makeKey: this.#makeKey };
     const { certificate, key } = await issueLabCertificate(node, name, this.#cluster.release, request);
     this.#keys.set(`${nodeName} ${name}`, key);
     this.#replaceNode({ ...node, certificates: { ...node.certificates, [name]: certificate } });
@@ -107,8 +112,13 @@ const tokenAuthority: DistinguishedName = [
  *
  * @param serial eight hex digits, the end of its name and its serial number.
  */
-export async function createLabToken(serial: string, now: Date, keyBits: 1024 | 2048 = 1024): Promise<Signer> {
-  const key = await generateRsaKey(keyBits);
+export async function createLabToken(
+  serial: string,
+  now: Date,
+  keyBits: 1024 | 2048 = 1024,
+  makeKey: KeySource = generateRsaKey,
+): Promise<Signer> {
+  const key = await makeKey(keyBits);
   const notAfter = new Date(now);
   notAfter.setUTCFullYear(notAfter.getUTCFullYear() + 10);
   const certificate = await issueCertificate(

@@ -5,6 +5,7 @@ import {
   type CertificateName,
   type Cluster,
   type ClusterNode,
+  type KeySource,
   type NodeOutline,
 } from '../cluster/index.js';
 import {
@@ -39,6 +40,8 @@ export interface LabRequest {
   readonly nodes?: readonly NodeOutline[];
   /** The size of the RSA keys in bits: 2048 unless given. */
   readonly keyBits?: 1024 | 2048 | 4096;
+  /** Where the RSA keys come from: new ones unless given. */
+  readonly makeKey?: KeySource;
   /** The moment it is. */
   readonly clock: () => Date;
   /** The address of this machine to listen on: 127.0.0.1 unless given. */
@@ -93,8 +96,9 @@ export class Lab {
       nodes: request.nodes ?? oneNode,
       keyBits,
       now: request.clock(),
+      makeKey: request.makeKey,
     });
-    const certificates = await LabCertificates.load(cluster, keyBits);
+    const certificates = await LabCertificates.load(cluster, keyBits, request.makeKey);
     const { host = '127.0.0.1', tftpPort = 0, tvsPort = 0, log = () => undefined } = request;
     const nodes = cluster.nodes.map(({ name }, index) => {
       const at = (first: number): number => (first === 0 ? 0 : first + index);
@@ -203,21 +207,21 @@ export class Lab {
     const [first] = tokens;
     const { list } =
       first === undefined
-        ? await createTokenlessCtl(this.cluster, this.#clusterSigner(), this.#ctlOptions([]))
+        ? await createTokenlessCtl(this.cluster, this.clusterSigner(), this.#ctlOptions([]))
         : await createTokenCtl(this.cluster, certificatesOf(tokens), first, this.#ctlOptions(['A5']));
     return this.#publishCtl(list);
   }
 
   /** The CTL again, in its mode, with the present certificates. @param signer a token; else the cluster's key. */
   async updateCtl(signer?: Signer): Promise<TrustList> {
-    const by = signer ?? this.#clusterSigner();
+    const by = signer ?? this.clusterSigner();
     const { list } = await updateCtl(this.#needCtl(), this.cluster, by, this.#ctlOptions([]));
     return this.#publishCtl(list);
   }
 
   /** From tokens to the cluster's own key. */
   async toTokenless(): Promise<TrustList> {
-    const { list } = await toTokenless(this.#needCtl(), this.cluster, this.#clusterSigner(), this.#ctlOptions([]));
+    const { list } = await toTokenless(this.#needCtl(), this.cluster, this.clusterSigner(), this.#ctlOptions([]));
     return this.#publishCtl(list);
   }
 
@@ -233,13 +237,46 @@ export class Lab {
   /** To non-secure mode: the servers of the CTL are emptied. @param signer a token; else the cluster's key. */
   async toNonSecure(signer?: Signer): Promise<TrustList> {
     this.certificates.setSecurityMode('non-secure');
-    const { list } = await toNonSecure(this.#needCtl(), signer ?? this.#clusterSigner(), this.#ctlOptions([]));
+    const { list } = await toNonSecure(this.#needCtl(), signer ?? this.clusterSigner(), this.#ctlOptions([]));
     return this.#publishCtl(list);
+  }
+
+  /** Serves a CTL that was built elsewhere. @param securityMode what the cluster is set to with it. */
+  async serveCtl(list: TrustList, securityMode: Cluster['securityMode']): Promise<void> {
+    this.certificates.setSecurityMode(securityMode);
+    await this.#publishCtl(list);
+  }
+
+  /** Takes the CTL from every TFTP server, and from what TVS knows. */
+  async removeCtl(): Promise<void> {
+    this.#ctl = undefined;
+    await this.removeFile('CTLFile.tlv');
+    this.#log('CTL: removed');
   }
 
   /** Prepares for a rollback or a move: every node serves an ITL without TFTP and TVS certificates (P6). */
   async emptyItls(): Promise<void> {
     this.#isRolledBack = true;
+    await this.publish();
+  }
+
+  /** After {@link Lab.emptyItls}: every node serves its whole ITL again. */
+  async fillItls(): Promise<void> {
+    this.#isRolledBack = false;
+    await this.publish();
+  }
+
+  /**
+   * Makes all of a node's own certificates anew, together, as a cluster does when the node gets another host name. Its
+   * name in the lab stays: phones are not told names.
+   */
+  async renewAll(nodeName: string): Promise<void> {
+    const { certificates } = this.certificates.node(nodeName);
+    for (const name of ['CallManager', 'CAPF', 'TVS'] as const) {
+      if (certificates[name] !== undefined) await this.certificates.renew(nodeName, name, this.clock());
+    }
+    this.#log(`${nodeName}: all certificates renewed`);
+    await this.#restartTvs();
     await this.publish();
   }
 
@@ -315,7 +352,8 @@ export class Lab {
     return list;
   }
 
-  #clusterSigner(): Signer {
+  /** The publisher's key that signs tokenless lists. */
+  clusterSigner(): Signer {
     const [publisher] = this.cluster.nodes;
     return this.certificates.signer(publisher?.name ?? '', tokenlessSigner(this.cluster).name);
   }

@@ -132,6 +132,12 @@ function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** The certificates of a CTL that does not change; none when it does not verify, as a server would not take it. */
+export function cacheOfList(list: TrustList, log: (line: string) => void): { current(): CertificateCache } {
+  const cache = verifyTrustList(list).verified ? cacheOf(list, log) : new CertificateCache();
+  return { current: () => cache };
+}
+
 /**
  * The server vouches for every signer of its CTL and for every other certificate in it, each for what the list says it
  * does: roles are numbered as FUNCTION, so a token's records give {0}, CCM+TFTP {2}, CAPF {4}. A tokenless list names

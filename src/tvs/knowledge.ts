@@ -1,8 +1,9 @@
 import { equalBytes, formatHex, printable } from '../bytes/index.js';
 import { FormatError } from '../errors.js';
+import type { TrustList } from '../trust-list/index.js';
 import { decodeCertificate, formatClusterName, type Certificate } from '../x509/index.js';
 import { CertificateCache, type CachedCertificate } from './certificate-cache.js';
-import { CtlCache } from './ctl-cache.js';
+import { CtlCache, cacheOfList } from './ctl-cache.js';
 import type { SignerNames, TvsGrant, TvsRefusal } from './message.js';
 import { rolesOfStore } from './roles.js';
 import { lookUpKey, lookUpKeys } from './spelling.js';
@@ -19,6 +20,8 @@ export interface TvsKnowledgeRequest {
   readonly trustStores: Readonly<Record<string, readonly Certificate[]>>;
   /** The server's own CTL file. It need not be there, and is read again whenever it changed. */
   readonly ctlFile?: string;
+  /** Instead of the file: the CTL itself, as it will be for as long as anyone asks. */
+  readonly ctl?: TrustList | undefined;
   /** How long phones may keep an answer, in seconds: 86,400 unless told. */
   readonly timeToLive?: number;
   /** Told what is looked up and found, in the words of a cluster's log. */
@@ -47,13 +50,15 @@ export function createTvsKnowledge(request: TvsKnowledgeRequest): TvsKnowledge {
 
 class Stores implements TvsKnowledge {
   readonly #uploaded = new CertificateCache();
-  readonly #ctl: CtlCache | undefined;
+  readonly #ctl: { current(): CertificateCache } | undefined;
   readonly #timeToLive: number;
   readonly #log: ((line: string) => void) | undefined;
 
-  constructor({ trustStores, ctlFile, timeToLive = dayInSeconds, log }: TvsKnowledgeRequest) {
+  constructor({ trustStores, ctlFile, ctl, timeToLive = dayInSeconds, log }: TvsKnowledgeRequest) {
     this.#log = log === undefined ? undefined : (line) => log(printable(line));
-    this.#ctl = ctlFile === undefined ? undefined : new CtlCache(ctlFile, (line) => this.#log?.(line));
+    const say = (line: string): void => this.#log?.(line);
+    if (ctlFile !== undefined) this.#ctl = new CtlCache(ctlFile, say);
+    else if (ctl !== undefined) this.#ctl = cacheOfList(ctl, say);
     this.#timeToLive = timeToLive;
     // What is wrong with the file is told when the server starts, not when the first phone asks.
     this.#ctl?.current();

@@ -20,3 +20,4 @@ export {
 export { decodeCertificates, decodePrivateKey, formatCertificatePem } from './pem.js';
 export { decodePkcs12, looksLikePkcs12, type Pkcs12 } from './pkcs12.js';
 export { generateRsaKey, issueCertificate, type CertificateRequest, type Issuer } from './issue.js';
+export { withOtherKey } from './other-key.js';

@@ -26,7 +26,10 @@ function runShell(shell: string, words: readonly string[]): string {
 
 /** What is on the command line, the last word being completed, and what must be offered for it. */
 const cases: readonly (readonly [line: string, offered: readonly string[]])[] = [
-  ['etoken-bridge ', ['cluster', 'completion', 'ctl', 'itl', 'lab', 'phone', 'tftp', 'token', 'tvs']],
+  [
+    'etoken-bridge ',
+    ['cluster', 'completion', 'ctl', 'diagnose', 'fleet', 'itl', 'lab', 'migrate', 'phone', 'tftp', 'token', 'tvs'],
+  ],
   ['etb c', ['cluster', 'completion', 'ctl']],
   ['etb token ', ['certificates', 'check', 'export', 'list', 'modules']],
   ['etb itl ', ['diff', 'show', 'verify']],
@@ -37,6 +40,8 @@ const cases: readonly (readonly [line: string, offered: readonly string[]])[] = 
   ['etb ctl create --mode token --mo', ['--mode', '--module']],
   ['etb token export --format ', ['der', 'pem']],
   ['etb cluster init --security-mode m', ['mixed']],
+  ['etb cluster set ', ['mixed-mode', 'non-secure-mode']],
+  ['etb cluster renew C', ['CAPF', 'CallManager']],
   ['etb completion ', ['bash', 'fish', 'zsh']],
   // Files, by the shell itself.
   ['etb ctl show CTL', ['CTLFile.tlv']],

@@ -1,6 +1,10 @@
 import { Option, type Command } from 'commander';
 import type { OutputOptions } from '../output.js';
 import { declareCommand } from '../program.js';
+import { declareOperationOptions, type OperationOptions } from './cluster-options.js';
+import type { CheckOptions } from './cluster-check.js';
+import type { RenewOptions } from './cluster-renew.js';
+import { declareBuildOptions } from './ctl-options.js';
 
 /** The options of `cluster init`. */
 export interface InitOptions extends OutputOptions {
@@ -27,7 +31,7 @@ export function declareClusterCommands(group: Command): void {
         .option(
           '--node <name,address[,service…]>',
           'a node, the publisher first; services are CallManager, TFTP, CAPF, TVS; may be repeated',
-          (value: string, before: readonly string[] | undefined) => [...(before ?? []), value],
+          collect,
         )
         .option('--lab', 'also generate keys and self-signed certificates, to practise with')
         .addOption(
@@ -46,4 +50,75 @@ export function declareClusterCommands(group: Command): void {
     () => undefined,
     async ([path = ''], _options, output) => (await import('./cluster-show.js')).showCluster(path, output),
   );
+  declareCheck(group);
+  declareOperations(group);
+}
+
+/** Declares `cluster check`. */
+function declareCheck(group: Command): void {
+  declareCommand<CheckOptions>(
+    group,
+    'check <file>',
+    'look a cluster file through: expiry, keys, backups, lists; exit 1 when something needs attention',
+    (command) =>
+      command
+        .option('--ctl <file>', 'the CTL to look at: CTLFile.tlv beside the cluster file unless given')
+        .option('--itl <file>', 'an ITL to look at; may be repeated', collect)
+        .option('--days <number>', 'warn of certificates that expire within so many days', '90')
+        .option('--key-password-file <file>', 'file with the password of the private keys'),
+    async ([path = ''], options, output) => (await import('./cluster-check.js')).check(path, options, output),
+  );
+}
+
+function collect(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value];
+}
+
+/** Declares the operations of the cluster's own command line. */
+function declareOperations(group: Command): void {
+  declareCommand<OperationOptions>(
+    group,
+    'set <mode>',
+    'set the cluster to mixed-mode or non-secure-mode, with a CTL that its own key signs',
+    (command) => {
+      command.registeredArguments[0]?.choices(['mixed-mode', 'non-secure-mode']);
+      declareCtlOptions(command);
+    },
+    async ([mode], options, output) =>
+      (await import('./cluster-set.js')).operateOnCtl(
+        mode === 'mixed-mode' ? 'mixed-mode' : 'non-secure-mode',
+        options,
+        output,
+      ),
+  );
+  declareCommand<OperationOptions>(
+    group,
+    'update-ctl',
+    'bring the CTL up to date with the cluster file, as "utils ctl update CTLFile" does',
+    declareCtlOptions,
+    async (_operands, options, output) =>
+      (await import('./cluster-set.js')).operateOnCtl('update-ctl', options, output),
+  );
+  declareCommand<RenewOptions>(
+    group,
+    'renew <certificate>',
+    'renew a certificate of a node with a new key, or put one in its place that was issued elsewhere',
+    (command) => {
+      command.registeredArguments[0]?.choices(['CallManager', 'CAPF', 'TVS', 'ITLRecovery']);
+      declareOperationOptions(command);
+      command
+        .requiredOption('--node <name>', 'the node that the certificate belongs to')
+        .option('--import <file>', 'take this certificate (PEM or DER) instead of making one; it must fit the key')
+        .option('--key-password-file <file>', 'file with the password of the private key')
+        .option('--accept <check>', 'let the five-minute rule through: --accept A11', collect);
+    },
+    async ([certificate = ''], options, output) =>
+      (await import('./cluster-renew.js')).renew(certificate, options, output),
+  );
+}
+
+function declareCtlOptions(command: Command): void {
+  declareOperationOptions(command);
+  command.option('--ctl <file>', 'the CTL: CTLFile.tlv beside the cluster file unless given');
+  declareBuildOptions(command);
 }

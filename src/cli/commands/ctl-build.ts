@@ -25,21 +25,32 @@ export async function buildCtl(
   if (out === undefined || (path === '-' && options.out === undefined)) {
     throw new InputError('missing-option', 'there is no file to write to', { hint: 'give --out FILE' });
   }
-  const flow = flows[name];
   const ctl = ctlOptions(options);
   const updates = path === undefined || path === '-' ? {} : { updates: path };
   const place = { path: out, inputs: await inputFiles(path, options), ...updates };
   await checkOutput(place);
-  const signers = new SignerSource(options, output);
-  try {
-    const present = path === undefined ? undefined : await loadTrustList(path);
-    const cluster = options.cluster === undefined ? undefined : await loadCluster(options.cluster);
-    const work: Work = { options, ctl, present, cluster, signers };
-    signers.setBeforePin(() => refuseEarly(flow, work));
-    const result = await flow(work);
+  const present = path === undefined ? undefined : await loadTrustList(path);
+  const cluster = options.cluster === undefined ? undefined : await loadCluster(options.cluster);
+  return runFlow(name, { options, ctl, present, cluster }, output, async (result) => {
     const written = await writeOutput({ ...place, bytes: result.list.bytes });
     report(result, written.path, written.backup, output);
     return exitCode.done;
+  });
+}
+
+/** Runs a flow with signers of its own. They are let go of only when the list was used. */
+export async function runFlow<Value>(
+  name: FlowName,
+  what: Omit<Work, 'signers'>,
+  output: Output,
+  use: (result: CtlResult) => Promise<Value>,
+): Promise<Value> {
+  const flow = flows[name];
+  const signers = new SignerSource(what.options, output);
+  try {
+    const work: Work = { ...what, signers };
+    signers.setBeforePin(() => refuseEarly(flow, work));
+    return await use(await flow(work));
   } finally {
     await signers.close();
   }
@@ -86,10 +97,15 @@ function certificateOf({ certificate }: TrustListRecord): Certificate | undefine
   }
 }
 
+/** What must be read before phones get a list. */
+export function warnOf(notices: CtlResult['notices'], output: Output): void {
+  for (const { check, message } of notices) output.warning(`${check}: ${message}`);
+}
+
 function report(result: CtlResult, path: string, backup: string | undefined, output: Output): void {
   const { list, notices } = result;
   const view = describeTrustList(list);
-  for (const { check, message } of notices) output.warning(`${check}: ${message}`);
+  warnOf(notices, output);
   const lines = [
     `${printable(path)}: ${String(view.length)} bytes, ${String(view.records.length)} records, ${ctlMode(list)}, ${view.digestAlgorithm}`,
     `signed by: ${printable(view.signer.name)}`,
@@ -108,7 +124,8 @@ function report(result: CtlResult, path: string, backup: string | undefined, out
   );
 }
 
-function ctlOptions(options: BuildOptions): CtlOptions {
+/** What the options say of a list that is built. @throws InputError `usage` */
+export function ctlOptions(options: BuildOptions): CtlOptions {
   const now = new Date();
   const chosen = options.timestamp === undefined ? now : parseTimestamp(options.timestamp);
   return {
@@ -120,7 +137,7 @@ function ctlOptions(options: BuildOptions): CtlOptions {
 }
 
 /** A UTC time in ISO 8601 that fits into the four bytes of TIMESTAMP. @throws InputError `usage` */
-function parseTimestamp(text: string): Date {
+export function parseTimestamp(text: string): Date {
   const moment = new Date(/^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?Z)?$/.test(text) ? text : Number.NaN);
   const seconds = Math.floor(moment.getTime() / 1000);
   if (seconds >= 0 && seconds <= 0xffff_ffff) return moment;
@@ -129,7 +146,8 @@ function parseTimestamp(text: string): Date {
   });
 }
 
-function parseCheck(text: string): AcceptableCheck {
+/** @throws InputError `usage` */
+export function parseCheck(text: string): AcceptableCheck {
   if (/^A([1-9]|1[0-4])$/.test(text)) return text as AcceptableCheck;
   throw new InputError('usage', `--accept ${text}: the checks are A1 to A14`, {
     hint: 'name one check, e.g. --accept A5',

@@ -1,0 +1,149 @@
+import { formatHex, printable } from '../../bytes/index.js';
+import {
+  certificateNames,
+  checkCluster,
+  loadCluster,
+  loadPrivateKey,
+  worstFirst,
+  worstSeverity,
+  type CheckedKey,
+  type CheckedList,
+  type Cluster,
+  type ClusterFinding,
+} from '../../cluster/index.js';
+import { ctlMode, isEmptied, tokenRecords } from '../../ctl/index.js';
+import { EtokenBridgeError, FormatError, InputError, ProofError } from '../../errors.js';
+import { decodeTrustList, trustListKind, type TrustList } from '../../trust-list/index.js';
+import { exitCode } from '../exit-code.js';
+import { readInput } from '../files.js';
+import type { Output, OutputOptions } from '../output.js';
+import { readPassword } from '../password.js';
+import { presentCtl } from './cluster-options.js';
+
+/** The options of `cluster check`. */
+export interface CheckOptions extends OutputOptions {
+  readonly ctl?: string;
+  readonly itl?: readonly string[];
+  readonly days: string;
+  readonly keyPasswordFile?: string;
+}
+
+/** `cluster check`: 0 when nothing is worse than ok, else 1. */
+export async function check(path: string, options: CheckOptions, output: Output): Promise<number> {
+  const days = parseDays(options.days);
+  const cluster = await loadCluster(path);
+  const ctl = presentCtl({ cluster: path, ctl: options.ctl });
+  const lists = [
+    ...(ctl === undefined ? [] : [await examineList(ctl, 'CTL')]),
+    ...(await Promise.all((options.itl ?? []).map((itl) => examineList(itl, 'ITL')))),
+  ];
+  const keys = await examineKeys(cluster, await readPassword(options.keyPasswordFile));
+  const found = checkCluster({ cluster, now: new Date(), days, keys, lists });
+  const findings = worstFirst([...found, ...(ctl === undefined ? noteNoCtl(cluster) : [])]);
+  const status = worstSeverity(findings);
+  const document = { path, status, findings: findings.map(describe) };
+  output.result(format(path, findings), document);
+  return status === 'ok' ? exitCode.done : exitCode.no;
+}
+
+/** @throws InputError `usage` */
+function parseDays(text: string): number {
+  if (/^\d{1,5}$/.test(text)) return Number(text);
+  throw new InputError('usage', `--days ${text} is no number of days`, { hint: 'write e.g. --days 60' });
+}
+
+/** @throws InputError when there is no such file, or when it says that it is a list of the other kind. */
+async function examineList(path: string, kind: 'CTL' | 'ITL'): Promise<CheckedList> {
+  const bytes = await readInput(path, kind);
+  let list: TrustList;
+  try {
+    list = decodeTrustList(bytes);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    return { kind: 'malformed', path, reason: `is no trust list: ${error.message}` };
+  }
+  const named = trustListKind(list.header.fileName);
+  if (named !== undefined && named !== kind) {
+    throw new InputError('usage', `${printable(path)} is ${withArticle(named)}, and ${withArticle(kind)} is wanted`, {
+      hint: 'the two files may have been mixed up',
+    });
+  }
+  if (kind === 'ITL') return { kind, path, list };
+  const tokens = tokenRecords(list).flatMap(({ publicKey }) => (publicKey === undefined ? [] : [formatHex(publicKey)]));
+  return { kind, path, list, mode: ctlMode(list), emptied: isEmptied(list), tokens: new Set(tokens).size };
+}
+
+function withArticle(kind: 'CTL' | 'ITL'): string {
+  return kind === 'CTL' ? 'a CTL' : 'an ITL';
+}
+
+async function examineKeys(cluster: Cluster, password: string | undefined): Promise<readonly CheckedKey[]> {
+  const keys: CheckedKey[] = [];
+  for (const { name: node, certificates, keys: references } of cluster.nodes) {
+    for (const name of certificateNames) {
+      const [certificate, reference] = [certificates[name], references[name]];
+      if (certificate === undefined || reference === undefined) continue;
+      const base = { node, certificate: name };
+      if (reference.kind === 'token') {
+        keys.push({ ...base, state: 'unread', reason: 'its private key is on a token, which was not looked at' });
+        continue;
+      }
+      try {
+        await loadPrivateKey(reference, certificate, password);
+        keys.push({ ...base, state: 'fits' });
+      } catch (error) {
+        keys.push({ ...base, ...stateOf(error) });
+      }
+    }
+  }
+  return keys;
+}
+
+function stateOf(error: unknown): Pick<CheckedKey, 'state' | 'reason'> {
+  if (!(error instanceof EtokenBridgeError)) throw error;
+  const reason = printable(error.message);
+  if (error instanceof ProofError) return { state: 'other', reason };
+  if (error.code === 'bad-password') {
+    return { state: 'unread', reason: 'its private key is encrypted, and was not looked at without its password' };
+  }
+  return { state: 'unreadable', reason };
+}
+
+function noteNoCtl({ securityMode }: Cluster): readonly ClusterFinding[] {
+  if (securityMode !== 'mixed') return [];
+  const message = 'no CTL was looked at, and the cluster is mixed';
+  return [{ severity: 'ok', check: 'list', message, hint: 'give it with --ctl FILE' }];
+}
+
+/** A finding with all keys, so that each is there in every finding. */
+function describe({ severity, check: name, node, certificate, list, message, hint }: ClusterFinding): object {
+  return {
+    severity,
+    check: name,
+    node: node ?? null,
+    certificate: certificate ?? null,
+    list: list ?? null,
+    message,
+    hint: hint ?? null,
+  };
+}
+
+function format(path: string, findings: readonly ClusterFinding[]): string {
+  const count = (severity: string): number => findings.filter((finding) => finding.severity === severity).length;
+  const [criticals, warnings] = [count('critical'), count('warning')];
+  const counts = `${String(criticals)} critical, ${String(warnings)} ${warnings === 1 ? 'warning' : 'warnings'}`;
+  const lines = findings.flatMap((finding) => {
+    const { severity, check: name, message, hint } = finding;
+    const first = `${severity.padEnd(8)}  ${placeOf(finding)}${message} (${name})`;
+    return hint === undefined ? [first] : [first, `          ${hint}`];
+  });
+  const status = worstSeverity(findings).toUpperCase();
+  return `${status}: ${printable(path)}: ${counts}\n${lines.map((line) => `${printable(line)}\n`).join('')}`;
+}
+
+function placeOf({ node, certificate, list }: ClusterFinding): string {
+  const own = [node, certificate].filter((word) => word !== undefined).join(' ');
+  // A list that lacks a certificate says itself which.
+  const words = list ?? own;
+  return words === '' ? '' : `${words}: `;
+}

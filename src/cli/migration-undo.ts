@@ -1,0 +1,166 @@
+import { unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { equalBytes, printable } from '../bytes/index.js';
+import { ctlMode } from '../ctl/index.js';
+import { leavesTraces, type Progress, type Step, type StepProgress } from '../migration/index.js';
+import { decodeTrustList } from '../trust-list/index.js';
+import { askQuestion } from './commands/cluster-question.js';
+import { notAsExpected, readSigned, tftpServes, type CheckOutcome } from './live-checks.js';
+import { tftpNodes } from './live-servers.js';
+import type { MigrationRun } from './migration-run.js';
+import { putList, type Waiting } from './migration-steps.js';
+import { sha1Of } from './migration-work.js';
+import { isInteractive } from './prompts.js';
+
+/** Steps after which another CTL is served. */
+const changesCtl: readonly Step['action']['kind'][] = ['publish-ctl', 'cluster-ctl', 'remove-ctl-file'];
+
+/**
+ * Takes one step back, from wherever it was left.
+ *
+ * @param to the step behind which the way back ends.
+ * @returns what it waits for; `undefined` when the step is undone.
+ */
+export async function undoStep(
+  run: MigrationRun,
+  progress: Progress,
+  one: StepProgress,
+  to: string | undefined,
+): Promise<Waiting | undefined> {
+  const { step } = one;
+  if (one.state !== 'undo-begun') {
+    run.work.append({ entry: 'undo-begun', step: step.id, ...(to === undefined ? {} : { to }) });
+  }
+  if (step.action.kind === 'build-ctl' || !leavesTraces(one)) {
+    finish(run, step);
+    return undefined;
+  }
+  if (changesCtl.includes(step.action.kind)) return putBack(run, one);
+  const waiting = await tellAndAsk(run, step, step.undo);
+  if (waiting !== undefined) return waiting;
+  await run.reload();
+  const seen = await lookAtFormer(run, progress.ctl, one);
+  const unmet = seen.filter(({ holds }) => !holds);
+  if (unmet.length > 0)
+    throw notAsExpected(
+      step.id,
+      unmet.map((outcome) => outcome.seen),
+    );
+  finish(run, step);
+  return undefined;
+}
+
+/** The list that was served before the step is served again. */
+async function putBack(run: MigrationRun, one: StepProgress): Promise<Waiting | undefined> {
+  const { step, before } = one;
+  const first = await lookAtFormer(run, before, one);
+  if (first.every(({ holds }) => holds)) {
+    finish(run, step);
+    return undefined;
+  }
+  const isPut = await writeFormer(run, one);
+  const former = before === undefined ? undefined : run.listOf(before);
+  const file =
+    former === undefined
+      ? 'there was no CTL before: take CTLFile.tlv from every TFTP server'
+      : `the list that was served before is ${printable(former.path)}`;
+  if (!isPut) {
+    const waiting = await tellAndAsk(run, step, [file, ...step.undo], await explain(run, one));
+    if (waiting !== undefined) return waiting;
+  }
+  const seen = await lookAtFormer(run, before, one);
+  if (seen.every(({ holds }) => holds)) {
+    for (const { seen: line } of seen) run.output.note(`${step.id}: ${line}`);
+    finish(run, step);
+    return undefined;
+  }
+  const made = step.action.kind === 'cluster-ctl' ? await madeAgain(run, one, former?.bytes) : undefined;
+  if (made === undefined) {
+    throw notAsExpected(
+      `${step.id} (undo)`,
+      seen.filter(({ holds }) => !holds).map((outcome) => outcome.seen),
+    );
+  }
+  await run.work.keepList(`${step.id}-undone`, made);
+  finish(run, step, sha1Of(made));
+  return undefined;
+}
+
+async function explain(run: MigrationRun, one: StepProgress): Promise<readonly string[]> {
+  const seen = await lookAtFormer(run, one.before, one);
+  return seen.filter(({ holds }) => !holds).map((outcome) => outcome.seen);
+}
+
+/** What the TFTP servers say to the list of before. */
+async function lookAtFormer(
+  run: MigrationRun,
+  former: string | undefined,
+  one: StepProgress,
+): Promise<readonly CheckOutcome[]> {
+  const { servers } = run;
+  const nodes = tftpNodes(run.clusterFile);
+  return Promise.all(nodes.map((node) => tftpServes(node, 'CTLFile.tlv', former, { servers, before: one.sha1 })));
+}
+
+/** A cluster that makes its list itself makes another one with the same signer, not the bytes of before. */
+async function madeAgain(
+  run: MigrationRun,
+  one: StepProgress,
+  former: Uint8Array | undefined,
+): Promise<Uint8Array | undefined> {
+  if (former === undefined) return undefined;
+  const wanted = readSigned(former);
+  const served = await Promise.all(tftpNodes(run.clusterFile).map((node) => run.servers.fetch(node, 'CTLFile.tlv')));
+  const [first] = served;
+  if (first === undefined || 'problem' in wanted || sha1Of(first) === one.sha1) return undefined;
+  if (served.some((bytes) => bytes === undefined || !equalBytes(bytes, first))) return undefined;
+  const reading = readSigned(first);
+  if ('problem' in reading || reading.signer === undefined || wanted.signer === undefined) return undefined;
+  const isSame = equalBytes(reading.signer, wanted.signer);
+  return isSame && ctlMode(reading.list) === ctlMode(decodeTrustList(former)) ? first : undefined;
+}
+
+/** Puts the list of before into the folders that were named. @returns whether these are those of all TFTP servers. */
+async function writeFormer(run: MigrationRun, one: StepProgress): Promise<boolean> {
+  if (run.folders.size === 0 || one.step.action.kind === 'cluster-ctl') return false;
+  const after = one.step.action.kind === 'remove-ctl-file' ? undefined : builtSha1(run, one.step);
+  if (one.before !== undefined) await putList(run, run.listOf(one.before).bytes, after);
+  else if (after !== undefined) removeLists(run, after);
+  return tftpNodes(run.clusterFile).every((node) => run.folders.has(node));
+}
+
+function builtSha1(run: MigrationRun, { action }: Step): string | undefined {
+  if (action.kind !== 'publish-ctl') return undefined;
+  return run.work.progress().steps.find(({ step }) => step.id === action.built)?.sha1;
+}
+
+/** Before there was no CTL. What was published is still in the folder of the plan. */
+function removeLists(run: MigrationRun, published: string): void {
+  run.listOf(published);
+  for (const folder of run.folders.values()) {
+    try {
+      unlinkSync(join(folder, 'CTLFile.tlv'));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+}
+
+async function tellAndAsk(
+  run: MigrationRun,
+  step: Step,
+  instructions: readonly string[],
+  reasons: readonly string[] = [],
+): Promise<Waiting | undefined> {
+  const lines = instructions.map((line, index) => `  ${index + 1}. ${printable(line)}`);
+  run.output.instruction([`${step.id}, to be undone: ${printable(step.title)}`, ...lines].join('\n'));
+  const { yes } = run.options;
+  const waiting = { step, instructions, reasons };
+  if (yes !== true && !isInteractive()) return waiting;
+  return (await askQuestion({ text: `${step.id}: is it undone? (y/n)`, yes })) ? undefined : waiting;
+}
+
+function finish(run: MigrationRun, { id, title }: Step, sha1?: string): void {
+  run.work.append({ entry: 'undone', step: id, ...(sha1 === undefined ? {} : { sha1 }) });
+  run.output.note(`${id}: undone, ${printable(title)}`);
+}

@@ -1,0 +1,107 @@
+import {
+  acceptsTvsServer,
+  bootPhone,
+  createPhone,
+  type Boot,
+  type BootQuestion,
+  type BootReply,
+  type FileDecision,
+  type PhoneState,
+  type TvsQuestion,
+  type TvsReply,
+} from '../phone/index.js';
+import type { PhoneGroup } from './situation.js';
+import type { StandIns } from './stand-ins.js';
+import { findNode, tftpNodes, trialDevice, tvsNodes, type ServedCluster, type World } from './world.js';
+
+/** A phone of a trial, which stands for all phones of its group. */
+export interface TrialPhone {
+  readonly state: PhoneState;
+  /** The TFTP server that it asks first, by name or address. */
+  readonly tftpServer: string | undefined;
+  /** The TVS servers that its configuration names; all of the cluster's when it is empty. */
+  readonly tvsServers: readonly string[];
+}
+
+/** A phone as it boots, with the lists that stand in for those that it holds. `undefined`: nobody knows its lists. */
+export function startPhone(standIns: StandIns, group: PhoneGroup): TrialPhone | undefined {
+  const { ctl, itl, securityByDefault, tvsServers, tftpServer } = group;
+  if (ctl.kind === 'unknown' || (itl.kind === 'unknown' && securityByDefault)) return undefined;
+  const profile = { mac: trialDevice.mac, model: '', securityByDefault, encryptedConfiguration: false };
+  const held = {
+    ctl: ctl.kind === 'known' ? standIns.heldList(ctl.list) : undefined,
+    itl: itl.kind === 'known' ? standIns.heldList(itl.list) : undefined,
+    tvsServers,
+  };
+  return { state: createPhone(profile, held), tftpServer, tvsServers };
+}
+
+/** Whether a phone that booted works as it should: it took every list that it was offered, and registers. */
+export function works({ decisions, registered }: Boot): boolean {
+  return registered && !decisions.some(isRejectedList);
+}
+
+/** Whether a phone rejected a list. P2 is one that is not there: nothing was offered. */
+export function isRejectedList({ file, decision }: FileDecision): boolean {
+  return file.endsWith('.tlv') && !decision.accepted && decision.rule !== 'P2';
+}
+
+/** A phone boots from the servers of a trial, by the same steps as any other phone. */
+export function bootInWorld(world: World, phone: TrialPhone): Boot & { readonly phone: TrialPhone } {
+  const serving = world.hasMoved && world.destination !== undefined ? world.destination : world.source;
+  const steps = bootPhone(phone.state, {
+    now: world.now,
+    readTvsServers: () => tvsServersFor(world, serving, phone),
+  });
+  let step = steps.next();
+  while (step.done !== true) step = steps.next(answer(world, serving, phone, step.value));
+  const { decisions, registered, state } = step.value;
+  return { decisions, registered, phone: { ...phone, state } };
+}
+
+/** Addresses, for names of nodes may be the same in two clusters. */
+function tvsServersFor(world: World, serving: ServedCluster, phone: TrialPhone): readonly string[] {
+  const all = tvsNodes(serving.cluster);
+  if (world.hasMoved || phone.tvsServers.length === 0) return all.map(({ address }) => address);
+  const added = all.filter(({ name }) => world.addedTvs.includes(name)).map(({ address }) => address);
+  const own = phone.tvsServers.map((server) => findNode(serving.cluster, server)?.address ?? server);
+  return [...new Set([...own, ...added])];
+}
+
+function answer(world: World, serving: ServedCluster, phone: TrialPhone, asked: BootQuestion): BootReply {
+  if (asked.kind === 'file') return { kind: 'file', file: fileOf(serving, phone, asked.name) };
+  return { kind: 'tvs', reply: askTvs(world, asked.question, asked.state) };
+}
+
+function fileOf(
+  serving: ServedCluster,
+  { tftpServer }: TrialPhone,
+  name: string,
+): Extract<BootReply, { kind: 'file' }>['file'] {
+  const nodes = tftpNodes(serving.cluster);
+  const named = tftpServer === undefined ? undefined : findNode(serving.cluster, tftpServer)?.name;
+  const node = nodes.some((one) => one.name === named) ? named : nodes[0]?.name;
+  if (node === undefined) return undefined;
+  if (name === 'CTLFile.tlv') return serving.ctl;
+  if (name === 'ITLFile.tlv') return serving.itls[node];
+  if (name === `${trialDevice.name}.cnf.xml.sgn`) return serving.configurations[node];
+  return name === `${trialDevice.name}.cnf.xml` ? new Uint8Array() : undefined;
+}
+
+/** Phones still ask the TVS servers of their old configuration when they first come to another cluster. */
+function askTvs(world: World, question: TvsQuestion, state: PhoneState): TvsReply {
+  const unreachable = (reason: string): TvsReply => ({ status: 'unreachable', reason });
+  for (const serving of [world.source, world.destination]) {
+    if (serving === undefined) continue;
+    const node = findNode(serving.cluster, question.server);
+    if (node === undefined) continue;
+    const certificate = node.certificates.TVS;
+    const isRunning = (serving.tvs[node.name] ?? 'running') === 'running' && node.services.includes('TVS');
+    if (!isRunning || certificate === undefined) return unreachable('TVS does not run there');
+    const decision = acceptsTvsServer(state, certificate.der);
+    if (!decision.accepted) return unreachable(decision.reason);
+    const { knowledge } = serving;
+    return question.kind === 'query' ? knowledge.query(question) : knowledge.verify(question.certificate);
+  }
+  return unreachable('no node of the cluster file has this name or address');
+}
