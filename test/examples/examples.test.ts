@@ -249,10 +249,19 @@ test('06, what phones make of renewed certificates', async () => {
   expect(run.stdout).toMatch(/^ {4}- ITLFile\.tlv \(P5\): /m);
 });
 
+test('07, a plan says which phone it loses, where and by which rule', async () => {
+  const run = await runExample('07');
+  expectSuccess(run);
+  expect(run.stdout).toContain('1-upload (administrator): Upload 2 certificates to Phone-SAST-trust');
+  expect(run.stdout).toContain('SEP00005E005301: kept');
+  expect(run.stdout).toContain('SEP00005E005302: lost at 4-restart-phones by P11; delete its ctl');
+  expect(run.stdout).toMatch(/as a file for "migrate apply": \d+ lines of YAML/);
+});
+
 test('each example says at its top how it is run, and the README names it', () => {
   const readme = readFileSync(join(root, 'examples/README.md'), 'utf8');
   const names = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.mjs'));
-  expect(names.map((name) => name.slice(0, 3))).toEqual(['00-', '01-', '02-', '03-', '04-', '05-', '06-']);
+  expect(names.map((name) => name.slice(0, 3))).toEqual(['00-', '01-', '02-', '03-', '04-', '05-', '06-', '07-']);
   for (const name of names) {
     expect(readFileSync(join(root, 'examples', name), 'utf8')).toContain(`//   node examples/${name}`);
     expect(readme).toContain(`](${name})`);
