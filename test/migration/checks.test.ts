@@ -24,15 +24,7 @@ async function place(
 ): Promise<Place> {
   const run = await LabRun.start(pool, release, nodes);
   runs.push(run);
-  const tokens = { 'no CTL': [], tokenless: [], 'two tokens': [0, 1], 'one token': [0] }[ctl].map((index) =>
-    run.token(index),
-  );
-  const [signer = run.lab.clusterSigner()] = tokens;
-  if (ctl !== 'no CTL') {
-    const flow = tokens.length === 0 ? 'create-tokenless' : 'create-token';
-    await run.lab.serveCtl((await run.build(flow, signer, tokens, ['A5', 'A14'])).list, 'mixed');
-    await run.boot();
-  }
+  if (ctl !== 'no CTL') await run.serveFirstCtl({ tokenless: [], 'two tokens': [0, 1], 'one token': [0] }[ctl]);
   return { run, situation: () => run.situation() };
 }
 

@@ -134,6 +134,16 @@ export class LabRun {
     return token;
   }
 
+  /** Serves a first CTL, and the phones take it. @param tokens by their place; the cluster's own key without any. */
+  async serveFirstCtl(tokens: readonly number[]): Promise<void> {
+    const signers = tokens.map((index) => this.token(index));
+    const [first = this.lab.clusterSigner()] = signers;
+    const flow = signers.length === 0 ? 'create-tokenless' : 'create-token';
+    const { list } = await this.build(flow, first, signers, ['A5', 'A8', 'A14']);
+    await this.lab.serveCtl(list, 'mixed');
+    await this.boot();
+  }
+
   /** TVS of every node is out of reach, and stays so. */
   async cutTvs(): Promise<void> {
     this.#isTvsDown = true;

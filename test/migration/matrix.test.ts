@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { tokensEnd } from '../../src/cluster/index.js';
 import { RefusalError } from '../../src/errors.js';
 import { planMigration, type Plan, type WantedMode } from '../../src/migration/index.js';
-import type { Boot, FileDecision } from '../../src/phone/index.js';
+import { expectForetold, isWorking } from './foretold.js';
 import { KeyPool, LabRun } from './lab-run.js';
 
 const presentStates = [
@@ -40,19 +40,11 @@ async function begin(state: State, release: string, nodes: 1 | 2): Promise<LabRu
   const run = await LabRun.start(pool, release, nodes);
   counts.labs += 1;
   const isOld = release === '9.1.2';
-  const make = async (mode: 'token' | 'tokenless', tokens: readonly number[]): Promise<void> => {
-    const signers = tokens.map((index) => run.token(index));
-    const [first = run.lab.clusterSigner()] = signers;
-    const flow = mode === 'token' ? 'create-token' : 'create-tokenless';
-    const { list } = await run.build(flow, first, signers, ['A5', 'A8', 'A14']);
-    await run.lab.serveCtl(list, 'mixed');
-    await run.boot();
-  };
-  if (state === 'tokenless') await make('tokenless', []);
-  if (state === 'two tokens' || state === 'tokens lost') await make('token', [0, 1]);
-  if (state === 'one token') await make('token', [0]);
+  if (state === 'tokenless') await run.serveFirstCtl([]);
+  if (state === 'two tokens' || state === 'tokens lost') await run.serveFirstCtl([0, 1]);
+  if (state === 'one token') await run.serveFirstCtl([0]);
   if (state === 'non-secure left-overs') {
-    await make(isOld ? 'token' : 'tokenless', isOld ? [0, 1] : []);
+    await run.serveFirstCtl(isOld ? [0, 1] : []);
     const signer = isOld ? run.token(0) : run.lab.clusterSigner();
     await run.lab.serveCtl((await run.build('to-non-secure', signer, [], [])).list, 'non-secure');
     await run.boot();
@@ -61,16 +53,6 @@ async function begin(state: State, release: string, nodes: 1 | 2): Promise<LabRu
   // A phone without Security by Default finds no TFTP server in an emptied CTL that could sign its configuration (P12).
   expect(boots.map(isWorking)).toEqual([true, state !== 'non-secure left-overs']);
   return run;
-}
-
-/** Whether a phone took all that it was offered, and registers. */
-function isWorking({ decisions, registered }: Boot): boolean {
-  return registered && decisions.every((one) => one.decision.accepted || !isRejection(one));
-}
-
-/** A rejected list counts; a phone without lists may pass over its signed configuration and take the unsigned one. */
-function isRejection({ file, decision }: FileDecision): boolean {
-  return /^(CTL|ITL)/.test(file) && !decision.accepted && decision.rule !== 'P2';
 }
 
 /** The tokens at hand. Who wants one token in the list has one; who wants them lost has none. */
@@ -117,44 +99,6 @@ function expectedCtl(present: State, wanted: State): string {
   return present === 'no CTL' && wishes[wanted] === 'non-secure' ? 'none' : words[wishes[wanted]];
 }
 
-/** The rule by which a phone was lost. */
-function ruleOf({ decisions }: Boot): string {
-  const rejected = decisions.find(isRejection) ?? decisions.findLast(({ decision }) => !decision.accepted);
-  return rejected?.decision.rule ?? 'none';
-}
-
-/** The first of the steps that put right by hand what the others lose. */
-function beginOfRescue({ steps }: Plan): number {
-  let begin = steps.length - 1;
-  while (['delete-list', 'remove-ctl-file'].includes(steps[begin - 1]?.action.kind ?? '')) begin -= 1;
-  return begin;
-}
-
-/** Runs a plan in the lab and says of each phone after which step it no longer worked, by which rule. */
-async function runPlan(
-  run: LabRun,
-  plan: Plan,
-): Promise<{ lost: (string | undefined)[]; rescued: readonly boolean[] }> {
-  const failures = (await run.boot()).map((boot) => (isWorking(boot) ? undefined : ` ${ruleOf(boot)}`));
-  const lostAt: (string | undefined)[] = [];
-  const hasRescue = plan.phones.groups.some(({ deletion }) => deletion !== undefined);
-  const rescueBegins = hasRescue ? beginOfRescue(plan) : plan.steps.length;
-  for (const [index, step] of plan.steps.entries()) {
-    if (index === rescueBegins) lostAt.push(...failures);
-    if (step.action.kind !== 'restart-phones') {
-      await run.carryOut(step);
-      continue;
-    }
-    const boots = await run.boot();
-    for (const [phone, boot] of boots.entries()) {
-      if (isWorking(boot)) failures[phone] = undefined;
-      else failures[phone] ??= `${step.id} ${ruleOf(boot)}`;
-    }
-  }
-  if (rescueBegins >= plan.steps.length) lostAt.push(...failures);
-  return { lost: lostAt, rescued: failures.map((failure) => failure === undefined) };
-}
-
 /** Plans and runs one pair of states. @returns whether the lab is as it was before. */
 async function compare(run: LabRun, present: State, wanted: State): Promise<boolean> {
   const name = `${present} to ${wanted}`;
@@ -166,13 +110,7 @@ async function compare(run: LabRun, present: State, wanted: State): Promise<bool
     counts.refused += run.phones.length;
     return true;
   }
-  const { lost, rescued } = await runPlan(run, plan);
-  const foretold = plan.phones.groups.map(({ outcome, step, rule }) =>
-    outcome === 'lost' ? `${step ?? ''} ${rule ?? 'none'}` : undefined,
-  );
-  expect([name, lost]).toEqual([name, foretold]);
-  const works = plan.phones.groups.map(({ outcome, deletion }) => outcome === 'kept' || deletion !== undefined);
-  expect([name, rescued]).toEqual([name, works]);
+  await expectForetold(run, plan, name);
   const isRemoved = plan.steps.some(({ action }) => action.kind === 'remove-ctl-file');
   expect([name, run.describeCtl()]).toEqual([name, isRemoved ? 'none' : expectedCtl(present, wanted)]);
   counts.kept += plan.phones.kept;

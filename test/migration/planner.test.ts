@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { planMigration, type Plan, type Situation, type Wanted } from '../../src/migration/index.js';
-import type { Boot } from '../../src/phone/index.js';
+import { isWorking } from './foretold.js';
 import { KeyPool, LabRun } from './lab-run.js';
 
 const pool = new KeyPool();
@@ -14,13 +14,7 @@ type Ctl = 'no CTL' | 'tokenless' | 'two tokens';
 async function start(release: string, nodes: 1 | 2, ctl: Ctl): Promise<LabRun> {
   const run = await LabRun.start(pool, release, nodes);
   runs.push(run);
-  if (ctl !== 'no CTL') {
-    const tokens = ctl === 'tokenless' ? [] : [run.token(0), run.token(1)];
-    const [signer = run.lab.clusterSigner()] = tokens;
-    const flow = ctl === 'tokenless' ? 'create-tokenless' : 'create-token';
-    await run.lab.serveCtl((await run.build(flow, signer, tokens, [])).list, 'mixed');
-    await run.boot();
-  }
+  if (ctl !== 'no CTL') await run.serveFirstCtl(ctl === 'tokenless' ? [] : [0, 1]);
   return run;
 }
 
@@ -31,13 +25,6 @@ function plan(run: LabRun, situation: Situation, wanted: Wanted): Promise<Plan> 
 /** Without the phone that has no Security by Default: it is nowhere saved by TVS, and would hide what is. */
 function withoutPlainPhone(situation: Situation): Situation {
   return { ...situation, phones: situation.phones.filter(({ securityByDefault }) => securityByDefault) };
-}
-
-function isWorking({ decisions, registered }: Boot): boolean {
-  return (
-    registered &&
-    decisions.every(({ file, decision }) => decision.accepted || decision.rule === 'P2' || !/^[CI]TL/.test(file))
-  );
 }
 
 /** Runs a plan to its end, and says of each phone whether it worked at each restart. */
