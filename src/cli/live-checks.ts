@@ -156,9 +156,9 @@ async function tvsVouches(
   }
   const came =
     answer.status === 'success'
-      ? `only with the roles ${answer.roles.map((one) => `${formatFunction(one)} (${one})`).join(', ') || 'none'}`
-      : 'not at all';
-  return { holds: false, state: 'before', seen: `${name} does not vouch for ${what}, ${came}` };
+      ? `it has only the roles ${answer.roles.map((one) => `${formatFunction(one)} (${one})`).join(', ') || 'none'}`
+      : 'its answer is not trusted';
+  return { holds: false, state: 'before', seen: `${name} does not vouch for ${what}: ${came}` };
 }
 
 async function certificateRenewed(

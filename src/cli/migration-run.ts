@@ -21,7 +21,7 @@ export interface WalkOptions extends BuildOptions, AddressOptions {
   readonly yes?: boolean;
   readonly dryRun?: boolean;
   /** `migrate undo`: the step behind which the way back ends. */
-  readonly to?: string;
+  readonly backTo?: string;
 }
 
 /** A plan from its file. @throws InputError `plan-file`, `file-missing`, `file-unreadable` */

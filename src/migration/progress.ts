@@ -191,7 +191,7 @@ function targetOf(progress: Progress, touched: readonly StepProgress[], to: stri
         'usage',
         `a way back to ${undoing.to ?? 'the start'} was begun and has not come to its end`,
         {
-          hint: 'run "migrate undo" without --to first',
+          hint: 'run "migrate undo" without --back-to first',
         },
       );
     }
@@ -203,7 +203,7 @@ function targetOf(progress: Progress, touched: readonly StepProgress[], to: stri
     if (touched[index]?.state === 'done') return index;
     const isStep = progress.steps.some(({ step }) => step.id === to);
     throw new InputError('usage', isStep ? `the step ${to} is not done` : `the plan has no step ${to}`, {
-      hint: 'give a step that is done, or --to start for the beginning',
+      hint: 'give a step that is done, or --back-to start for the beginning',
     });
   }
   return touched.findLastIndex(({ step, state }, index) => index < touched.length - 1 && step.safe && state === 'done');
@@ -222,6 +222,6 @@ function requireUndoable(one: StepProgress): void {
   const isServed = step.action.kind === 'publish-ctl' || step.action.kind === 'remove-ctl-file';
   if (!leavesTraces(one) || isServed || step.action.kind === 'build-ctl' || step.undo.length > 0) return;
   throw new RefusalError('not-undoable', `the step ${step.id} (${step.title}) cannot be undone`, {
-    hint: 'go on with "migrate apply", or name a later step with --to',
+    hint: 'go on with "migrate apply", or name a later step with --back-to',
   });
 }

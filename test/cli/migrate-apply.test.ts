@@ -146,7 +146,7 @@ describe('a whole plan', () => {
     expect(ctlMode(list)).toBe('token');
     expect(verifyTrustList(list).verified).toBe(true);
     const back = there.map((word) => (word === 'apply' ? 'undo' : word));
-    const undone = await runBeside([...back, '--yes', ...folders, '--to', 'start', '--json']);
+    const undone = await runBeside([...back, '--yes', ...folders, '--back-to', 'start', '--json']);
     expect(undone.stderr).not.toContain('error:');
     expect(jsonOf(undone)).toMatchObject({ state: 'undone', ctl: sha1(lab.tokenless) });
     expect(sha1(lab.servedCtl('cucm-sub'))).toBe(sha1(lab.tokenless));
@@ -159,7 +159,7 @@ describe('a whole plan', () => {
     const outcome = await runBeside([...words, '--dry-run']);
     expect(outcome).toMatchObject({ status: 0, stderr: '' });
     expect(outcome.stdout).toContain('3-publish-ctl (administrator)');
-    expect(outcome.stdout).toContain('look: tftp-serves, node cucm-pub');
+    expect(outcome.stdout).toContain('look: TFTP of cucm-pub serves the CTLFile.tlv that 2-build-ctl builds');
     const shown = await runBeside([...words, '--dry-run', '--json']);
     expect(jsonOf(shown)).toMatchObject({ state: 'dry-run', steps: { length: 7 } });
     expect(snapshot(lab.folder)).toEqual(before);

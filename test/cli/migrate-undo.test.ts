@@ -57,7 +57,7 @@ describe('migrate undo', () => {
     expect(statesOf(first)).toEqual(['done', 'done', 'open']);
     expect(sha1(lab.servedCtl())).toBe(sha1(lab.tokenless));
     // The upload was there before the plan: there is nothing to take back, and nobody is asked.
-    const second = await runBeside([...undo, '--to', 'start', '--json']);
+    const second = await runBeside([...undo, '--back-to', 'start', '--json']);
     expect(jsonOf(second)).toMatchObject({ state: 'undone', to: null, undo: ['2-build-ctl', '1-upload'] });
     const third = await runBeside(undo);
     expect(third).toMatchObject({ status: 0, stdout: expect.stringContaining('nothing was done') as string });
@@ -68,7 +68,7 @@ describe('migrate undo', () => {
 
   test('waits for the administrator where he has to put the list back, and looks whether he did', async () => {
     const { lab, undo, path } = await applied(4);
-    const waiting = await runBeside([...undo, '--to', '2-build-ctl', '--json']);
+    const waiting = await runBeside([...undo, '--back-to', '2-build-ctl', '--json']);
     expect(waiting.status).toBe(1);
     expect(jsonOf(waiting)).toMatchObject({ state: 'waiting', waiting: { step: '3-publish-ctl' } });
     const former = join(`${path}.work`, 'from-CTLFile.tlv');
@@ -79,7 +79,7 @@ describe('migrate undo', () => {
     // In between nothing is applied.
     const apply = undo.map((word) => (word === 'undo' ? 'apply' : word));
     expect((await runBeside([...apply, '--yes'])).status).toBe(4);
-    const other = await runBeside([...undo, '--to', 'start']);
+    const other = await runBeside([...undo, '--back-to', 'start']);
     expect(other).toMatchObject({ status: 2, stdout: '' });
     expect(other.stderr).toContain('a way back to 2-build-ctl was begun');
     lab.putCtl(readFileSync(former));
@@ -95,7 +95,7 @@ describe('migrate undo', () => {
     expect((await runBeside(['migrate', 'apply', ...words])).status).toBe(1);
     lab.upload(...lab.tokens);
     expect((await runBeside(['migrate', 'apply', ...words])).status).toBe(1);
-    const undo = ['migrate', 'undo', ...words, '--to', 'start'];
+    const undo = ['migrate', 'undo', ...words, '--back-to', 'start'];
     const waiting = await runBeside([...undo, '--json']);
     // The list of step 3 was never put there, and step 2 left nothing behind.
     expect(jsonOf(waiting)).toMatchObject({
@@ -119,11 +119,11 @@ describe('migrate undo', () => {
     const words = [path, ...lab.serverOptions, '--yes'];
     expect((await runBeside(['migrate', 'apply', ...words])).status).toBe(0);
     const before = snapshot(`${path}.work`);
-    const outcome = await runBeside(['migrate', 'undo', ...words, '--to', 'start']);
+    const outcome = await runBeside(['migrate', 'undo', ...words, '--back-to', 'start']);
     expect(outcome).toMatchObject({ status: 4, stdout: '' });
     expect(outcome.stderr).toContain('the step 1-change-release (the cluster is upgraded) cannot be undone');
     expect(snapshot(`${path}.work`)).toEqual(before);
-    expect((await runBeside(['migrate', 'undo', ...words, '--to', 'nowhere'])).stderr).toContain('no step nowhere');
+    expect((await runBeside(['migrate', 'undo', ...words, '--back-to', 'nowhere'])).stderr).toContain('no step nowhere');
   });
 
   test('takes the list away again where there was none', async () => {
@@ -149,7 +149,7 @@ describe('migrate undo', () => {
   test('that is killed goes on to the same end', { timeout: 300_000 }, async () => {
     const { lab, undo, folders, apply, path } = await applied(7);
     const published = sha1(lab.servedCtl());
-    const words = [...undo, '--yes', '--to', '1-upload', ...folders];
+    const words = [...undo, '--yes', '--back-to', '1-upload', ...folders];
     let kills = 0;
     // Six steps are undone: two lines each, and the end.
     for (let line = 1; line <= 13; line += 1) {

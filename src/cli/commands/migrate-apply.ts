@@ -1,6 +1,7 @@
 import { printable } from '../../bytes/index.js';
-import type { Progress } from '../../migration/index.js';
 import { RefusalError } from '../../errors.js';
+import type { Progress, StepCheck } from '../../migration/index.js';
+import { formatFunction } from '../../trust-list/index.js';
 import { exitCode } from '../exit-code.js';
 import { MigrationRun, type WalkOptions } from '../migration-run.js';
 import { takeStep, type Waiting } from '../migration-steps.js';
@@ -120,11 +121,28 @@ function rehearse(run: MigrationRun): number {
   return exitCode.done;
 }
 
-/** A check as one line: its name and what it is about. */
-function describeCheck(check: Progress['steps'][number]['step']['checks'][number]): string {
-  if (check.check === 'confirm') return check.question;
-  const about = Object.entries(check).flatMap(([key, value]) =>
-    key === 'check' || typeof value === 'object' ? [] : [`${key} ${String(value)}`],
-  );
-  return [check.check, ...about].join(', ');
+/** A check as one line. */
+function describeCheck(check: StepCheck): string {
+  switch (check.check) {
+    case 'file-verifies':
+      return 'the list verifies under its signer';
+    case 'tftp-serves':
+      return `TFTP of ${check.node} serves the ${check.file} that ${check.built} builds`;
+    case 'tftp-serves-signed-by': {
+      const signer = check.signer.kind === 'token' ? check.signer.certificate.subject : check.signer.name;
+      return `TFTP of ${check.node} serves another ${check.file}, signed by ${signer}`;
+    }
+    case 'tftp-lacks':
+      return `TFTP of ${check.node} has no ${check.file}`;
+    case 'tvs-answers':
+      return `TVS of ${check.node} answers`;
+    case 'tvs-vouches': {
+      const role = `${formatFunction(check.role)} (${check.role})`;
+      return `TVS of ${check.node} vouches for ${check.certificate.subject} as ${role}`;
+    }
+    case 'certificate-renewed':
+      return `the cluster file and the ITL have another ${check.certificate} certificate of ${check.node}`;
+    case 'confirm':
+      return check.question;
+  }
 }

@@ -13,7 +13,7 @@ export async function undoPlan(path: string, options: WalkOptions, output: Outpu
   if (options.dryRun === true) return rehearse(run);
   try {
     let progress = await run.begin(false);
-    const back = wayBack(progress, options.to);
+    const back = wayBack(progress, options.backTo);
     let waiting: Waiting | undefined;
     for (const { step } of back.steps) {
       const one = progress.steps.find((candidate) => candidate.step.id === step.id);
@@ -56,7 +56,7 @@ function where({ to }: WayBack): string {
 /** `--dry-run`: nothing is asked, written or put back. */
 function rehearse(run: MigrationRun): number {
   const progress = run.look();
-  const back = wayBack(progress, run.options.to);
+  const back = wayBack(progress, run.options.backTo);
   const lines = back.steps.flatMap(({ step }) => [
     `${step.id}: ${printable(step.title)}`,
     ...step.undo.map((line) => `  do: ${printable(line)}`),

@@ -39,7 +39,7 @@ export function declareMigrateCommands(group: Command): void {
     (command) => {
       declareWalkOptions(command);
       command
-        .option('--to <step>', 'the step behind which the way back ends; start is the beginning of the plan')
+        .option('--back-to <step>', 'the step behind which the way back ends; start is the beginning of the plan')
         .option('--dry-run', 'print what would be undone, and do nothing');
     },
     async ([path = ''], options, output) => (await import('./migrate-undo.js')).undoPlan(path, options, output),
