@@ -51,7 +51,7 @@ function compile(project, what) {
  */
 async function joinProgram(name, source) {
   const { rolldown } = await import('rolldown');
-  const packages = ['graphene-pk11', 'pkcs11js', 'node-forge', 'yaml', 'zod', '@clack/prompts'];
+  const packages = ['graphene-pk11', 'pkcs11js', 'node-forge', 'ssh2', 'yaml', 'zod', '@clack/prompts'];
   const bundle = await rolldown({
     input: { [name]: root + source },
     platform: 'node',

@@ -49,8 +49,8 @@ function installPrograms() {
 }
 
 /**
- * Other programs that speak TFTP, for the tests: without one of them its test is skipped by name, so that only CI, which
- * must run all, installs them.
+ * Other programs that speak TFTP and SFTP, for the tests: without one of them its test is skipped by name, so that only CI,
+ * which must run all, installs them.
  */
 function installTestPrograms() {
   const missing = [
@@ -58,6 +58,8 @@ function installTestPrograms() {
     ['tftp-hpa', 'tftp', '-V'],
     ['atftp', 'atftp', '--version'],
     ['tftpd-hpa', 'in.tftpd', '-V'],
+    ['openssh-client', 'ssh', '-V'],
+    ['openssh-server', '/usr/sbin/sshd', '-V'],
   ].flatMap(([name = '', program = '', word = '']) => (runs(program, word) ? [] : [name]));
   if (missing.length === 0 || process.env['CI'] !== 'true' || !runs('apt-get', '--version')) return;
   if (installByApt(missing)) return;

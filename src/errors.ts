@@ -36,7 +36,10 @@ export type FormatErrorCode =
   | 'bad-certificate'
   | 'bad-key'
   | 'bad-password'
-  | 'bad-text';
+  | 'bad-text'
+  | 'bad-filler'
+  | 'encrypted'
+  | 'not-encrypted';
 
 /** Where malformed bytes are: an offset in bytes from the start of the input, and the element's name if known. */
 export interface FormatErrorPlace {
@@ -63,7 +66,12 @@ export class FormatError extends EtokenBridgeError {
 
 /** What can be wrong with a proof. */
 export type ProofErrorCode =
-  'no-signing-record' | 'signature-mismatch' | 'key-mismatch' | 'unsupported-key' | 'unsupported-digest';
+  | 'no-signing-record'
+  | 'signature-mismatch'
+  | 'key-mismatch'
+  | 'digest-mismatch'
+  | 'unsupported-key'
+  | 'unsupported-digest';
 
 /** A signature, key or certificate that does not prove what it should. */
 export class ProofError extends EtokenBridgeError {
@@ -197,7 +205,13 @@ export type NetworkErrorCode =
   | 'file-not-found'
   | 'access-denied'
   | 'too-large'
-  | 'tftp-error';
+  | 'tftp-error'
+  | 'sftp-error'
+  | 'cut-off'
+  | 'login-refused'
+  | 'host-key-unknown'
+  | 'host-key-changed'
+  | 'host-key-revoked';
 
 /** A server that cannot be reached, is not the one that is trusted, or does not answer as its protocol says. */
 export class NetworkError extends EtokenBridgeError {

@@ -107,6 +107,12 @@ export function unfinishedFiles(): readonly string[] {
   return [...unfinished];
 }
 
+/** A name that is removed when the user breaks off, until `end`. */
+export function trackUnfinished(path: string): { readonly end: () => void } {
+  unfinished.add(path);
+  return { end: () => unfinished.delete(path) };
+}
+
 /**
  * Refuses an output that cannot be written, as far as that shows beforehand: a PIN is not tried, and nobody is asked
  * for one, for a list that has no place to go.
@@ -211,7 +217,8 @@ export async function writeOutput(request: WriteRequest): Promise<WrittenFile> {
   }
 }
 
-function nameBeside(path: string): string {
+/** A name for what is to become a file, which an earlier run's rest is told by. */
+export function nameBeside(path: string): string {
   return join(dirname(path), `.${basename(path)}.${String(process.pid)}-${randomBytes(4).toString('hex')}.part`);
 }
 
@@ -262,7 +269,7 @@ async function writeSynced(path: string, bytes: Uint8Array, mode: number): Promi
 }
 
 /** Keeps the previous file under its time and SHA-1: by a second name for it where the disk can, else as a copy. */
-async function keepBackup(path: string, bytes: Uint8Array, changed: Date): Promise<string> {
+export async function keepBackup(path: string, bytes: Uint8Array, changed: Date): Promise<string> {
   const folder = join(dirname(path), 'backups');
   await makeLevels(folder);
   const time = changed
@@ -297,7 +304,8 @@ async function copyWhole(path: string, backup: string): Promise<void> {
   }
 }
 
-async function syncFolder(folder: string): Promise<void> {
+/** Makes the names in a folder last. */
+export async function syncFolder(folder: string): Promise<void> {
   // Windows cannot open folders: there the rename is as safe as the system makes it.
   const handle = await promises.open(folder, 'r').catch(() => undefined);
   await handle?.sync().catch(() => undefined);
@@ -340,7 +348,8 @@ const folderFailures: Readonly<Partial<Record<string, string>>> = {
   ENOENT: 'no folder can be made in this place',
 };
 
-function explainWrite(error: unknown, path: string): Error {
+/** Why a file cannot be written. */
+export function explainWrite(error: unknown, path: string): Error {
   if (error instanceof InputError) return error;
   const code = (error as NodeJS.ErrnoException).code ?? '';
   const reason = writeFailures[code] ?? (code === '' ? 'writing failed' : code);

@@ -7,6 +7,7 @@ import {
   InventoryReader,
   joinInventories,
   KnownLists,
+  untold,
   type Fleet,
   type Inventory,
   type OfferedList,
@@ -34,6 +35,8 @@ export interface AtHand {
 /** The phones of an inventory, by what they hold. */
 export interface ReadPhones extends Fleet {
   readonly inventory: Inventory;
+  /** Lines that cannot be used, and of whose phones nothing else tells: phones of which nobody can tell. */
+  readonly unusable: number;
   /** The lists that are at hand. */
   readonly known: KnownLists;
   /** Every file that was read, so that no output overwrites one. */
@@ -69,7 +72,8 @@ export async function readPhones(options: InventoryOptions, output: Output, atHa
   const files = options.lists === undefined ? [] : await readLists(options.lists, known, output);
   const fleet = groupPhones(inventory, known, { tvsServers: atHand.tvsServers });
   reportUnknown(fleet, options.lists, output);
-  return { ...fleet, inventory, known, files: [...options.phones.filter((path) => path !== '-'), ...files] };
+  const { count: unusable } = inventory.unusable;
+  return { ...fleet, inventory, unusable, known, files: [...options.phones.filter((path) => path !== '-'), ...files] };
 }
 
 async function readInventoryFile(path: string, output: Output): Promise<Inventory> {
@@ -170,6 +174,13 @@ function reportUnknown({ unknown, size }: Fleet, folder: string | undefined, out
     if (mixedUpWith !== undefined) {
       const other = kind === 'ctl' ? 'an ITL' : 'a CTL';
       output.warning(`${who} the ${name} ${digest}, and that is ${mixedUpWith}, ${other}: are the columns mixed up?`);
+      continue;
+    }
+    if (digest === untold) {
+      output.warning(
+        `of ${String(phones)} ${phones === 1 ? 'phone' : 'phones'} the inventory does not tell the ${name}: nobody can ` +
+          `tell what they accept. Write the checksum into the empty cells, or none where a phone holds no ${name}`,
+      );
       continue;
     }
     const place = folder ?? 'a folder that --lists names';

@@ -1,39 +1,12 @@
 import { equalBytes, printable } from '../bytes/index.js';
-import { nodeCertificate, publisherOf, type Cluster } from '../cluster/index.js';
-import { FormatError, NetworkError } from '../errors.js';
-import type { ListSigner, StepCheck } from '../migration/index.js';
-import { decodeTrustList, formatFunction, recordHolds, verifyTrustList, type TrustList } from '../trust-list/index.js';
-import { decodeCertificate, formatName, type Certificate } from '../x509/index.js';
-import { tftpNodes, type LiveServers } from './live-servers.js';
+import type { Cluster } from '../cluster/index.js';
+import { ctlMode, isEmptied } from '../ctl/index.js';
+import { NetworkError } from '../errors.js';
+import type { StepCheck } from '../migration/index.js';
+import { formatFunction, recordHolds, type TrustList } from '../trust-list/index.js';
+import { certificateRenewed, itlEmptied, itlFilled, nodeRenamed } from './live-certificates.js';
+import { describe, describeDer, readSigned, signerOf, type CheckContext, type CheckOutcome } from './live-outcome.js';
 import { sha1Of } from './migration-work.js';
-
-/** What a check found. */
-export type CheckOutcome =
-  | {
-      readonly holds: true;
-      /** What was seen, as one line. */
-      readonly seen: string;
-      /** The CTL that is served, where the check was about one that this tool did not build. */
-      readonly list?: Uint8Array | undefined;
-    }
-  | {
-      readonly holds: false;
-      /** `before`: it is as it was before the step. `other`: it is neither that nor what the step wants. */
-      readonly state: 'before' | 'other';
-      readonly seen: string;
-    };
-
-/** What checks are looked at with. */
-export interface CheckContext {
-  readonly servers: LiveServers;
-  readonly cluster: Cluster;
-  /** SHA-1 of the CTL before the step; none when there was none. */
-  readonly before: string | undefined;
-  /** SHA-1 of the list that a step built. */
-  readonly builtBy: (step: string) => string | undefined;
-  /** The whole certificate of a note. */
-  readonly certificateOf: (sha1: string) => Promise<Certificate>;
-}
 
 /** A check that can be looked at without asking a person. */
 export type LiveCheck = Exclude<StepCheck, { readonly check: 'confirm' | 'file-verifies' }>;
@@ -58,6 +31,12 @@ export async function lookAt(check: LiveCheck, context: CheckContext): Promise<C
       return tftpLacks(check.node, check.file, context);
     case 'tvs-answers':
       return tvsAnswers(check.node, context);
+    case 'node-renamed':
+      return nodeRenamed(check.node, check.name, context);
+    case 'itl-emptied':
+      return itlEmptied(check.node, context);
+    case 'itl-filled':
+      return itlFilled(check.node, context);
     case 'tvs-vouches':
       return tvsVouches(check, context);
     case 'certificate-renewed':
@@ -118,28 +97,51 @@ async function servesSignedBy(
     const seen = `${name} serves ${file} with SHA-1 ${came}, signed by ${printable(signer)}; ${expected}`;
     return { holds: false, state: 'other', seen };
   }
+  const problem = problemOfOwn(reading.list, context);
+  if (problem !== undefined) {
+    const seen = `${name} serves ${file} with SHA-1 ${came}, signed by ${describe(wanted)}, and ${problem}`;
+    return { holds: false, state: 'other', seen };
+  }
   const list = file === 'CTLFile.tlv' ? { list: bytes } : {};
   return { holds: true, seen: `${name} serves ${file} ${came}, signed by ${describe(wanted)}`, ...list };
 }
 
-/** A list with the certificate of its signer, or why it is no list that verifies. */
-export function readSigned(
-  bytes: Uint8Array,
-): { readonly list: TrustList; readonly signer: Uint8Array | undefined } | { readonly problem: string } {
-  let list: TrustList;
-  try {
-    list = decodeTrustList(bytes);
-  } catch (error) {
-    if (!(error instanceof FormatError)) throw error;
-    return { problem: `is no trust list (${printable(error.message)})` };
+/** What a list that the cluster made itself lacks of what its step wants; other steps want no more than the signer. */
+function problemOfOwn(list: TrustList, { action, cluster }: CheckContext): string | undefined {
+  if (action.kind !== 'cluster-ctl') return undefined;
+  if (action.flow === 'to-non-secure') {
+    return isEmptied(list) ? undefined : 'its servers are not emptied: this is no list of a non-secure cluster';
   }
-  const verification = verifyTrustList(list);
-  if (!verification.verified) return { problem: `does not verify: ${verification.reason}` };
-  return { list, signer: verification.signer.certificate };
+  if (isEmptied(list)) return 'its servers are emptied: this is the list of a non-secure cluster';
+  const mode = action.signer.kind === 'cluster' ? 'tokenless' : 'token';
+  if (ctlMode(list) !== mode) return `it is a ${ctlMode(list)} list; a ${mode} list is expected`;
+  return missingServer(list, cluster);
 }
 
-async function tvsAnswers(node: string, { servers }: CheckContext): Promise<CheckOutcome> {
-  await servers.ask(node, () => Promise.resolve());
+/** Which server of the cluster file has no record with its present certificate. */
+function missingServer(list: TrustList, { nodes }: Cluster): string | undefined {
+  for (const { name, services, certificates } of nodes) {
+    const names = [
+      ...(services.includes('CallManager') || services.includes('TFTP') ? (['CallManager'] as const) : []),
+      ...(services.includes('CAPF') ? (['CAPF'] as const) : []),
+    ];
+    for (const which of names) {
+      const certificate = certificates[which];
+      if (certificate === undefined || list.records.some((record) => recordHolds(record, certificate.der))) continue;
+      return `it does not hold the ${which} certificate of ${printable(name)}, ${describe(certificate)}`;
+    }
+  }
+  return undefined;
+}
+
+/** TVS answers, and shows the certificate of the cluster file. */
+export async function tvsAnswers(node: string, { servers }: Pick<CheckContext, 'servers'>): Promise<CheckOutcome> {
+  try {
+    await servers.ask(node, () => Promise.resolve());
+  } catch (error) {
+    if (!(error instanceof NetworkError) || error.code !== 'not-as-expected') throw error;
+    return { holds: false, state: 'before', seen: error.message };
+  }
   return { holds: true, seen: `${servers.tvsName(node)} answers` };
 }
 
@@ -159,81 +161,4 @@ async function tvsVouches(
       ? `it has only the roles ${answer.roles.map((one) => `${formatFunction(one)} (${one})`).join(', ') || 'none'}`
       : 'its answer is not trusted';
   return { holds: false, state: 'before', seen: `${name} does not vouch for ${what}: ${came}` };
-}
-
-async function certificateRenewed(
-  { node: name, certificate: which, before }: Extract<StepCheck, { check: 'certificate-renewed' }>,
-  { servers, cluster }: CheckContext,
-): Promise<CheckOutcome> {
-  const node = cluster.nodes.find((one) => one.name === name);
-  const certificate = node?.certificates[which];
-  if (node === undefined || certificate === undefined) {
-    const seen = `the cluster file has no ${which} certificate of ${printable(name)}`;
-    return { holds: false, state: 'other', seen };
-  }
-  if (sha1Of(certificate.der) === before) {
-    const seen = `the cluster file still names the ${which} certificate of ${printable(name)} with SHA-1 ${before}`;
-    return { holds: false, state: 'before', seen };
-  }
-  const holder = itlHolderOf(cluster, name, which);
-  if (holder !== undefined) {
-    const outcome = await itlHolds(holder, certificate, which, servers);
-    if (!outcome.holds) return outcome;
-  }
-  return { holds: true, seen: `the ${which} certificate of ${printable(name)} is ${describe(certificate)}` };
-}
-
-/** Whose ITL holds a node's certificate: its own where it serves one; TVS, CAPF and ITLRecovery stand in all of them. */
-function itlHolderOf(cluster: Cluster, node: string, which: string): string | undefined {
-  const serving = tftpNodes(cluster);
-  if (serving.includes(node)) return node;
-  return which === 'TVS' || which === 'ITLRecovery' ? serving[0] : undefined;
-}
-
-async function itlHolds(
-  node: string,
-  certificate: Certificate,
-  which: string,
-  servers: LiveServers,
-): Promise<CheckOutcome> {
-  const name = servers.tftpName(node);
-  const bytes = await servers.fetch(node, 'ITLFile.tlv');
-  // Before 8.0 there is none.
-  if (bytes === undefined) return { holds: true, seen: `${name} has no ITLFile.tlv` };
-  const reading = readSigned(bytes);
-  if ('problem' in reading) {
-    return { holds: false, state: 'other', seen: `${name} serves an ITLFile.tlv that ${reading.problem}` };
-  }
-  if (reading.list.records.some((record) => recordHolds(record, certificate.der))) return { holds: true, seen: name };
-  const seen = `the ITL that ${name} serves does not hold the ${which} certificate ${describe(certificate)}`;
-  return { holds: false, state: 'before', seen };
-}
-
-/** The certificate that a list must be signed with. */
-export async function signerOf(
-  signer: ListSigner,
-  { cluster, certificateOf }: Pick<CheckContext, 'cluster' | 'certificateOf'>,
-): Promise<Certificate> {
-  if (signer.kind === 'token') return certificateOf(signer.certificate.sha1);
-  return nodeCertificate(publisherOf(cluster), signer.name);
-}
-
-/** A certificate in a message. */
-export function describe(certificate: Certificate): string {
-  return `${printable(formatName(certificate.subject))} (SHA-1 ${sha1Of(certificate.der)})`;
-}
-
-function describeDer(der: Uint8Array): string {
-  try {
-    return describe(decodeCertificate(der));
-  } catch {
-    return `a certificate with SHA-1 ${sha1Of(der)}`;
-  }
-}
-
-/** A check that failed, as the error that ends the command. */
-export function notAsExpected(step: string, seen: readonly string[]): NetworkError {
-  return new NetworkError('not-as-expected', `step ${step} is not done: ${seen.join('; ')}`, {
-    hint: 'nothing further was done; correct it, then run the command again',
-  });
 }

@@ -1,6 +1,7 @@
 import { equalBytes, printable } from '../bytes/index.js';
 import type { Cluster, ClusterNode } from '../cluster/index.js';
 import { InputError, NetworkError } from '../errors.js';
+import type { Plan } from '../migration/index.js';
 import { fetchFile, tftpPort } from '../tftp/index.js';
 import { openTvsClient, tvsPort, type TvsClient } from '../tvs/index.js';
 import { formatEndpoint, parseEndpoint, type Endpoint } from './endpoint.js';
@@ -19,21 +20,22 @@ const longestList = 1024 * 1024;
 /** The TFTP and TVS servers of a cluster as they are now. */
 export class LiveServers {
   readonly #cluster: () => Cluster;
+  readonly #names: NodeNames;
   readonly #tftp: ReadonlyMap<string, Endpoint>;
   readonly #tvs: ReadonlyMap<string, Endpoint>;
 
   /**
    * @param cluster the cluster as its file describes it at the moment.
+   * @param names under which a node is known before and after it is renamed.
    * @throws InputError `usage` for an address that is none
    */
-  constructor(cluster: () => Cluster, options: AddressOptions) {
+  constructor(cluster: () => Cluster, options: AddressOptions, names: NodeNames) {
     this.#cluster = cluster;
-    this.#tftp = readByNode('--tftp', options.tftp ?? [], (text) => parseEndpoint(text, tftpPort));
-    this.#tvs = readByNode('--tvs', options.tvs ?? [], (text) => parseEndpoint(text, tvsPort));
-    const named = [...this.#tftp.keys()].map((node) => ['--tftp', node] as const);
-    for (const [option, node] of [...named, ...[...this.#tvs.keys()].map((one) => ['--tvs', one] as const)]) {
-      requireNode(cluster(), option, node);
-    }
+    this.#names = names;
+    this.#tftp = readByNode('--tftp', options.tftp ?? [], (text) => parseEndpoint(text, tftpPort), undefined, names);
+    this.#tvs = readByNode('--tvs', options.tvs ?? [], (text) => parseEndpoint(text, tvsPort), undefined, names);
+    for (const node of this.#tftp.keys()) requireNode(cluster(), '--tftp', node, names);
+    for (const node of this.#tvs.keys()) requireNode(cluster(), '--tvs', node, names);
   }
 
   /** Where the TFTP server of a node is, as it is shown. */
@@ -102,15 +104,17 @@ export class LiveServers {
   }
 
   #node(name: string): ClusterNode | undefined {
-    return this.#cluster().nodes.find((node) => node.name === name);
+    const { nodes } = this.#cluster();
+    const first = this.#names.first(name);
+    return nodes.find((node) => node.name === name) ?? nodes.find((node) => this.#names.first(node.name) === first);
   }
 
   #tftpAddress(node: string): Endpoint {
-    return this.#tftp.get(node) ?? { host: this.#addressOf(node), port: tftpPort };
+    return this.#tftp.get(this.#names.first(node)) ?? { host: this.#addressOf(node), port: tftpPort };
   }
 
   #tvsAddress(node: string): Endpoint {
-    return this.#tvs.get(node) ?? { host: this.#addressOf(node), port: tvsPort };
+    return this.#tvs.get(this.#names.first(node)) ?? { host: this.#addressOf(node), port: tvsPort };
   }
 
   #addressOf(name: string): string {
@@ -122,6 +126,28 @@ export class LiveServers {
   }
 }
 
+/** The names of nodes that a plan renames: a server keeps its address, and options may name it by either. */
+export class NodeNames {
+  readonly #former: ReadonlyMap<string, string>;
+
+  constructor(plan: Pick<Plan, 'steps'>) {
+    const renamings = plan.steps.flatMap(({ action }) => (action.kind === 'rename' ? [action] : []));
+    this.#former = new Map(renamings.map(({ node, name }) => [name, node]));
+  }
+
+  /** The name that a node has at the beginning of the plan. */
+  first(name: string): string {
+    const seen = new Set<string>();
+    let first = name;
+    for (let former = this.#former.get(first); former !== undefined && !seen.has(former);) {
+      seen.add(former);
+      first = former;
+      former = this.#former.get(first);
+    }
+    return first;
+  }
+}
+
 /** The nodes whose TFTP servers phones ask. */
 export function tftpNodes(cluster: Cluster): readonly string[] {
   return cluster.nodes.filter(({ services }) => services.includes('TFTP')).map(({ name }) => name);
@@ -130,6 +156,7 @@ export function tftpNodes(cluster: Cluster): readonly string[] {
 /**
  * Reads `NODE=VALUE` as often as it is given.
  *
+ * @returns by the first name of each node.
  * @throws InputError `usage`
  */
 export function readByNode<Value>(
@@ -137,6 +164,7 @@ export function readByNode<Value>(
   texts: readonly string[],
   read: (text: string) => Value,
   form: string = option === '--tftp-folder' ? 'FOLDER' : 'HOST[:PORT]',
+  names: NodeNames = new NodeNames({ steps: [] }),
 ): ReadonlyMap<string, Value> {
   const values = new Map<string, Value>();
   for (const text of texts) {
@@ -146,17 +174,22 @@ export function readByNode<Value>(
         hint: `write ${option} NODE=${form}, with the name of the node in the cluster file`,
       });
     }
-    if (values.has(node)) {
+    if (values.has(names.first(node))) {
       throw new InputError('usage', `${option} names ${printable(node)} twice`, { hint: 'give each node once' });
     }
-    values.set(node, read(value));
+    values.set(names.first(node), read(value));
   }
   return values;
 }
 
 /** @throws InputError `usage` for a node that the cluster file does not have */
-export function requireNode(cluster: Cluster, option: string, node: string): void {
-  if (cluster.nodes.some(({ name }) => name === node)) return;
+export function requireNode(
+  cluster: Cluster,
+  option: string,
+  node: string,
+  nodeNames: NodeNames = new NodeNames({ steps: [] }),
+): void {
+  if (cluster.nodes.some(({ name }) => nodeNames.first(name) === nodeNames.first(node))) return;
   const names = cluster.nodes.map(({ name }) => printable(name)).join(', ');
   throw new InputError('usage', `${option} names ${printable(node)}, which is no node of the cluster file`, {
     hint: `its nodes are ${names}`,

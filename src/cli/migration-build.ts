@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { equalBytes, printable } from '../bytes/index.js';
 import { nodeCertificate, publisherOf, type Cluster } from '../cluster/index.js';
 import {
@@ -17,7 +18,7 @@ import type { Signer } from '../signer/index.js';
 import { decodeTrustList, type TrustList } from '../trust-list/index.js';
 import type { Certificate } from '../x509/index.js';
 import { ctlOptions } from './commands/ctl-build.js';
-import { describe, readSigned, signerOf } from './live-checks.js';
+import { describe, readSigned, signerOf } from './live-outcome.js';
 import type { MigrationRun } from './migration-run.js';
 import { sha1Of } from './migration-work.js';
 import { openSoftwareSigner } from './signers.js';
@@ -64,7 +65,8 @@ export async function buildList(run: MigrationRun, progress: Progress, one: Step
   const context = { cluster, certificateOf: (sha1: string) => run.certificates.find(sha1) };
   const wanted = await signerOf(step.action.signer, context);
   const built = run.work.readList(step.id);
-  if (built !== undefined && isFinished(built, wanted, timestamp)) return sha1Of(built);
+  const isSame = one.inputs === (await inputsOf(run, progress, one));
+  if (isSame && built !== undefined && isFinished(built, wanted, timestamp)) return sha1Of(built);
   const { list, notices } = await build(run, progress, step.action, cluster, wanted, timestamp);
   for (const { check, message } of notices) run.output.warning(`${check}: ${message}`);
   await run.work.keepList(step.id, list.bytes);
@@ -76,6 +78,30 @@ export async function buildList(run: MigrationRun, progress: Progress, one: Step
     });
   }
   return sha1Of(written);
+}
+
+/**
+ * SHA-256 of all that the list of a step is built from: the present CTL, the cluster with its certificates, the options.
+ * A list that is there already is taken for the finished one only while this is the same.
+ */
+export async function inputsOf(run: MigrationRun, progress: Progress, one: StepProgress): Promise<string> {
+  const { release, securityMode, nodes, trustStores } = await run.clusterNow(progress, one);
+  const cluster = {
+    release: release.text,
+    securityMode,
+    nodes: nodes.map(({ name, address, services, certificates }) => ({ name, address, services, certificates })),
+    trustStores,
+  };
+  const { digestAlgorithm, accept } = ctlOptions(run.options);
+  const certificate = (value: unknown): unknown =>
+    typeof value === 'object' && value !== null && 'der' in value && value.der instanceof Uint8Array
+      ? sha1Of(value.der)
+      : value;
+  const text = JSON.stringify(
+    { action: one.step.action, ctl: progress.ctl, cluster, digestAlgorithm, accept },
+    (_key, value: unknown) => certificate(value),
+  );
+  return createHash('sha256').update(text).digest('hex');
 }
 
 /** Whether a file is the list of a step: it verifies, its signer is the right one, and it has the time of the step. */

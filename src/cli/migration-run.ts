@@ -1,15 +1,16 @@
+import { accessSync, constants, statSync } from 'node:fs';
 import { printable } from '../bytes/index.js';
 import { loadCluster, parseRelease, type Cluster } from '../cluster/index.js';
 import { InputError } from '../errors.js';
-import { parsePlan, type Plan, type Progress, type StepProgress } from '../migration/index.js';
+import { parsePlanFile, type Plan, type Progress, type StepProgress } from '../migration/index.js';
 import { readInput } from './files.js';
-import { LiveServers, readByNode, requireNode, type AddressOptions } from './live-servers.js';
+import { LiveServers, NodeNames, readByNode, requireNode, type AddressOptions } from './live-servers.js';
 import { checkClusterState, checkServedCtl } from './migration-state.js';
 import { firstList, MigrationWork, sha1Of } from './migration-work.js';
 import { NotedCertificates, notesOf } from './noted-certificates.js';
 import type { Output } from './output.js';
 import { SignerSource } from './signers.js';
-import type { CheckContext } from './live-checks.js';
+import type { CheckContext } from './live-outcome.js';
 import type { BuildOptions } from './commands/ctl-options.js';
 
 /** The options of the commands that walk a plan. */
@@ -19,13 +20,19 @@ export interface WalkOptions extends BuildOptions, AddressOptions {
   readonly ctl?: string;
   readonly tftpFolder?: readonly string[];
   readonly yes?: boolean;
+  /** Steps after whose lists all phones have restarted. */
+  readonly phonesRestarted?: readonly string[];
   readonly dryRun?: boolean;
   /** `migrate undo`: the step behind which the way back ends. */
   readonly backTo?: string;
 }
 
-/** A plan from its file. @throws InputError `plan-file`, `file-missing`, `file-unreadable` */
-export async function readPlan(path: string): Promise<Plan> {
+/**
+ * A plan from its file. Of an edited one it is said that nobody tried it with the phones.
+ *
+ * @throws InputError `plan-file`, `file-missing`, `file-unreadable`
+ */
+export async function readPlan(path: string, output: Output): Promise<Plan> {
   const bytes = await readInput(path, 'plan');
   let text: string;
   try {
@@ -36,7 +43,13 @@ export async function readPlan(path: string): Promise<Plan> {
       cause,
     });
   }
-  return parsePlan(text, printable(path));
+  const { plan, isEdited } = parsePlanFile(text, printable(path));
+  if (isEdited) {
+    output.warning(
+      `${printable(path)} is not as "migrate plan" wrote it: what it says of the phones was tried with another plan, and nobody knows what becomes of them with this one`,
+    );
+  }
+  return plan;
 }
 
 /** A plan that is walked, with all that its steps need. */
@@ -49,8 +62,8 @@ export class MigrationRun {
   readonly servers: LiveServers;
   readonly signers: SignerSource;
   readonly certificates: NotedCertificates;
-  /** Folders of TFTP servers that this tool writes to, by node. */
-  readonly folders: ReadonlyMap<string, string>;
+  readonly #folders: ReadonlyMap<string, string>;
+  readonly #names: NodeNames;
   #clusterFile: Cluster;
   #served: Uint8Array | undefined;
 
@@ -61,9 +74,11 @@ export class MigrationRun {
     this.output = output;
     this.#clusterFile = cluster;
     this.work = new MigrationWork(options.work ?? `${planPath}.work`, plan);
-    this.servers = new LiveServers(() => this.#clusterFile, options);
-    this.folders = readByNode('--tftp-folder', options.tftpFolder ?? [], (text) => text);
-    for (const node of this.folders.keys()) requireNode(cluster, '--tftp-folder', node);
+    this.#names = new NodeNames(plan);
+    this.servers = new LiveServers(() => this.#clusterFile, options, this.#names);
+    this.#folders = readByNode('--tftp-folder', options.tftpFolder ?? [], (text) => text, undefined, this.#names);
+    for (const node of this.#folders.keys()) requireNode(cluster, '--tftp-folder', node, this.#names);
+    for (const id of options.phonesRestarted ?? []) requireRestart(plan, id);
     this.signers = new SignerSource(options, output);
     this.certificates = new NotedCertificates(plan, {
       cluster: () => this.#clusterFile,
@@ -84,7 +99,7 @@ export class MigrationRun {
         hint: 'give --work FOLDER, or the plan as a file',
       });
     }
-    const plan = await readPlan(planPath);
+    const plan = await readPlan(planPath, output);
     return new MigrationRun(planPath, plan, await loadCluster(options.cluster), options, output);
   }
 
@@ -103,7 +118,8 @@ export class MigrationRun {
   async begin(forward: boolean): Promise<Progress> {
     this.work.lockIfThere();
     const progress = this.work.progress();
-    checkClusterState(this.plan, progress, this.#clusterFile);
+    checkClusterState(this.plan, progress, this.#clusterFile, !forward);
+    for (const folder of this.folders) checkFolder(folder);
     const { ctl: path } = this.options;
     const given = path === undefined ? undefined : { path, bytes: await readInput(path, 'CTL') };
     const served = await checkServedCtl(this.plan, progress, this.#clusterFile, this.servers, given);
@@ -117,15 +133,25 @@ export class MigrationRun {
   }
 
   /** What needs no server: for `--dry-run`. @throws RefusalError `other-state`, `other-plan`; InputError `journal` */
-  look(): Progress {
+  look(forward: boolean): Progress {
     const progress = this.work.progress();
-    checkClusterState(this.plan, progress, this.#clusterFile);
+    checkClusterState(this.plan, progress, this.#clusterFile, !forward);
     return progress;
   }
 
   /** Reads the cluster file again: the administrator may have changed it. */
   async reload(): Promise<void> {
     this.#clusterFile = await loadCluster(this.options.cluster);
+  }
+
+  /** The folders of TFTP servers that this tool writes to. */
+  get folders(): readonly string[] {
+    return [...this.#folders.values()];
+  }
+
+  /** The folder that the TFTP server of a node serves, where it was named. */
+  folderOf(node: string): string | undefined {
+    return this.#folders.get(this.#names.first(node));
   }
 
   get clusterFile(): Cluster {
@@ -165,6 +191,8 @@ export class MigrationRun {
     return {
       servers: this.servers,
       cluster: await this.clusterNow(progress),
+      action: one.step.action,
+      certificatesBefore: this.plan.from.certificates ?? {},
       before: one.state === 'open' ? progress.ctl : one.before,
       builtBy: (id) => progress.steps.find(({ step }) => step.id === id)?.sha1,
       certificateOf: (sha1) => this.certificates.find(sha1),
@@ -190,4 +218,38 @@ export class MigrationRun {
     const kept = [firstList, ...this.plan.steps.map(({ id }) => id)].flatMap((id) => this.work.readList(id) ?? []);
     return this.#served === undefined ? kept : [this.#served, ...kept];
   }
+}
+
+function requireRestart({ steps }: Plan, id: string): void {
+  const restarts = steps.filter(({ action }) => action.kind === 'restart-phones').map((step) => step.id);
+  if (restarts.includes(id)) return;
+  throw new InputError(
+    'usage',
+    `--phones-restarted ${printable(id)}: the plan has no such step at which phones restart`,
+    {
+      hint: restarts.length === 0 ? 'leave the option out' : `the steps are ${restarts.join(', ')}`,
+    },
+  );
+}
+
+/** By trying nothing: a folder that is not there is noticed before a list is signed for it. */
+function checkFolder(folder: string): void {
+  let isFolder = false;
+  try {
+    isFolder = statSync(folder).isDirectory();
+    if (isFolder) accessSync(folder, constants.W_OK);
+  } catch (cause) {
+    throw new InputError(
+      'usage',
+      `the folder ${printable(folder)} of --tftp-folder is not there, or cannot be written to`,
+      {
+        hint: 'name the folder that the TFTP server serves; nothing was done',
+        cause,
+      },
+    );
+  }
+  if (isFolder) return;
+  throw new InputError('usage', `${printable(folder)} of --tftp-folder is no folder`, {
+    hint: 'name the folder that the TFTP server serves; nothing was done',
+  });
 }

@@ -1,7 +1,7 @@
 import { printable } from '../bytes/index.js';
 import { certificateNames, compareReleases, parseRelease, type Cluster } from '../cluster/index.js';
 import { RefusalError } from '../errors.js';
-import type { Plan, Progress, StepProgress } from '../migration/index.js';
+import { nextStep, type Plan, type Progress, type StepProgress } from '../migration/index.js';
 import { tftpNodes, type LiveServers } from './live-servers.js';
 import { sha1Of } from './migration-work.js';
 
@@ -18,17 +18,17 @@ function otherState(message: string, hint: string): RefusalError {
 const planAgain = 'let "migrate plan" make a plan for the present state; nothing was done';
 
 /**
- * Refuses a cluster file that is not the one the plan was made for, as far as the steps that are done explain it.
+ * Refuses a cluster file that is not the one the plan was made for, as far as the steps that are done explain it. On the
+ * way back also what steps explain that are undone already: a way back can always be gone to its end.
  *
  * @throws RefusalError `other-state`
  */
-export function checkClusterState(plan: Plan, progress: Progress, cluster: Cluster): void {
+export function checkClusterState(plan: Plan, progress: Progress, cluster: Cluster, isBack: boolean): void {
   const steps = touched(progress);
-  // A new name of a node changes every key by which its certificates are known.
-  const isRenamed = steps.some(({ step }) => step.action.kind === 'rename');
-  checkRelease(plan, steps, cluster);
-  if (steps.length === 0) checkSecurityMode(plan, cluster);
-  if (!isRenamed) checkCertificates(plan, steps, cluster);
+  const explaining = isBack ? progress.steps : steps;
+  checkRelease(plan, explaining, cluster);
+  if (steps.length === 0 && !isBack) checkSecurityMode(plan, cluster);
+  checkCertificates(plan, explaining, cluster);
 }
 
 function checkRelease(plan: Plan, steps: readonly StepProgress[], { release }: Cluster): void {
@@ -46,6 +46,11 @@ function checkSecurityMode({ from }: Plan, { securityMode }: Cluster): void {
 
 function checkCertificates({ from }: Plan, steps: readonly StepProgress[], cluster: Cluster): void {
   if (from.certificates === undefined) return;
+  // Another release makes certificates of its own, and the plan says that the cluster file is to name them.
+  if (steps.some(({ step }) => step.action.kind === 'change-release')) return;
+  const renamed = new Set(
+    steps.flatMap(({ step: { action } }) => (action.kind === 'rename' ? [action.node, action.name] : [])),
+  );
   const renewed = new Set(
     steps.flatMap(({ step }) =>
       step.action.kind === 'renew' ? [`${step.action.node} ${step.action.certificate}`] : [],
@@ -56,6 +61,7 @@ function checkCertificates({ from }: Plan, steps: readonly StepProgress[], clust
     const [expected, came] = [from.certificates[key], present.get(key)];
     if (expected === came || renewed.has(key)) continue;
     const [node, which] = [key.slice(0, key.lastIndexOf(' ')), key.slice(key.lastIndexOf(' ') + 1)];
+    if (renamed.has(node)) continue;
     const what = `${which} certificate of ${printable(node)}`;
     const message =
       came === undefined
@@ -90,17 +96,26 @@ function expectedCtl(progress: Progress): ExpectedCtl {
   const done = progress.steps.findLast(({ state }) => state === 'done');
   const after = done?.step.id;
   const current = progress.steps.find(({ state }) => state === 'begun' || state === 'undo-begun');
-  if (current === undefined) return { possible: [progress.ctl], after };
+  if (current === undefined) {
+    // Whoever copied the list that is published next was only early.
+    const next = nextStep(progress)?.step.action;
+    const early = next?.kind === 'publish-ctl' ? builtBy(progress, next.built) : undefined;
+    return { possible: early === undefined ? [progress.ctl] : [progress.ctl, early], after };
+  }
   const { action } = current.step;
   // Each server may have the list of before or that of after.
   const both = [current.before, progress.ctl];
   if (action.kind === 'publish-ctl') {
-    const built = progress.steps.find(({ step }) => step.id === action.built)?.sha1;
-    return { possible: [...both, built], after };
+    return { possible: [...both, builtBy(progress, action.built)], after };
   }
   if (action.kind === 'remove-ctl-file') return { possible: [...both, undefined], after };
   const isOpen = ['cluster-ctl', 'change-release', 'move-phones', 'rename'].includes(action.kind);
   return isOpen ? { possible: undefined, after } : { possible: both, after };
+}
+
+/** SHA-1 of the list that a step built. */
+function builtBy({ steps }: Progress, id: string): string | undefined {
+  return steps.find(({ step }) => step.id === id)?.sha1;
 }
 
 /**

@@ -1,13 +1,14 @@
-import { join } from 'node:path';
 import { printable } from '../bytes/index.js';
-import { NetworkError, RefusalError } from '../errors.js';
+import { certificateChanges, checkFiveMinutes } from '../cluster/index.js';
+import { NetworkError } from '../errors.js';
 import type { Action, Progress, Step, StepProgress } from '../migration/index.js';
 import { askQuestion } from './commands/cluster-question.js';
-import { readInput, writeOutput } from './files.js';
-import { describe, isLive, lookAt, notAsExpected, type CheckOutcome } from './live-checks.js';
+import { isLive, lookAt } from './live-checks.js';
+import { describe, notAsExpected, type CheckOutcome } from './live-outcome.js';
 import { tftpNodes } from './live-servers.js';
-import { buildList } from './migration-build.js';
+import { buildList, inputsOf } from './migration-build.js';
 import type { MigrationRun } from './migration-run.js';
+import { ctlFile, hasAllFolders, putList, removeLists } from './migration-lists.js';
 import { sha1Of } from './migration-work.js';
 import { ctlOptions } from './commands/ctl-build.js';
 import { isInteractive } from './prompts.js';
@@ -28,16 +29,29 @@ interface Look {
 }
 
 /** Steps that leave a state which is the same whoever made it: when their checks hold, there is nothing to do. */
-const statesOnly: readonly Action['kind'][] = ['upload', 'start-tvs', 'publish-ctl', 'remove-ctl-file'];
+const statesOnly: readonly Action['kind'][] = [
+  'upload',
+  'start-tvs',
+  'publish-ctl',
+  'remove-ctl-file',
+  'empty-itls',
+  'fill-itls',
+];
+/**
+ * Those of them that were so before the plan, when they are so at their beginning, and stay so when it is undone. A list
+ * of the plan that is served already was copied for its sake.
+ */
+const leftAlone: readonly Action['kind'][] = ['upload', 'start-tvs', 'empty-itls', 'fill-itls'];
 
 /**
  * Whether the checks of a step tell whether it was done. That TVS answers does not tell, say, that its server was added
  * to the phones' group: there somebody must say so.
  */
 function isToldByChecks({ action, checks }: Step): boolean {
-  if (statesOnly.includes(action.kind) || action.kind === 'cluster-ctl') return confirmsOf({ checks }).length === 0;
+  if (confirmsOf({ checks }).length > 0) return false;
+  if (statesOnly.includes(action.kind) || action.kind === 'cluster-ctl' || action.kind === 'rename') return true;
   const renewed = checks.filter((check) => check.check === 'certificate-renewed');
-  return action.kind === 'renew' && confirmsOf({ checks }).length === 0 && renewed.some(({ before }) => before !== '');
+  return action.kind === 'renew' && renewed.some(({ before }) => before !== '');
 }
 
 /**
@@ -48,21 +62,22 @@ function isToldByChecks({ action, checks }: Step): boolean {
 export async function takeStep(run: MigrationRun, progress: Progress, one: StepProgress): Promise<Waiting | undefined> {
   const { step } = one;
   if (step.action.kind === 'build-ctl') {
-    const begun = one.state === 'open' ? beginStep(run, progress, one) : one;
+    const begun = one.state === 'open' ? await beginBuilding(run, progress, one) : one;
     finishStep(run, step, await buildList(run, progress, begun));
     return undefined;
   }
   const isOpen = one.state === 'open';
   const first = !isOpen || statesOnly.includes(step.action.kind) ? await look(run, progress, one) : undefined;
   const isDone = first !== undefined && allHold(first) && isToldByChecks(step);
-  const begun = isOpen ? beginStep(run, progress, one, isDone) : one;
+  if (isOpen && step.action.kind === 'renew') await checkPause(run, step.action);
+  const already = isDone && leftAlone.includes(step.action.kind);
+  const begun = isOpen ? beginStep(run, progress, one, { already }) : one;
   if (isDone) {
     await finishLooked(run, step, first);
     return undefined;
   }
   if (first !== undefined) refuseOther(step, first);
-  const isPublished = step.action.kind === 'publish-ctl' && (await publish(run, progress, begun, step.action));
-  return askAndLook(run, progress, begun, isPublished);
+  return askAndLook(run, progress, begun, await placeFiles(run, progress, begun));
 }
 
 /** Tells what is to be done, waits until somebody says that it is, and looks whether it is so. */
@@ -70,12 +85,13 @@ async function askAndLook(
   run: MigrationRun,
   progress: Progress,
   one: StepProgress,
-  isPublished: boolean,
+  isPlaced: boolean,
 ): Promise<Waiting | undefined> {
   const { step } = one;
-  const instructions = isPublished ? [] : await instructionsOf(run, step);
+  const instructions = await instructionsOf(run, step, isPlaced);
   tell(run, step, instructions);
-  const isAnswered = run.options.yes === true || isInteractive();
+  const yes = answerOf(run, step);
+  const isAnswered = yes === true || isInteractive();
   if (!isAnswered) {
     const seen = await look(run, progress, one);
     refuseOther(step, seen);
@@ -83,8 +99,7 @@ async function askAndLook(
     await finishLooked(run, step, seen);
     return undefined;
   }
-  const yes = run.options.yes;
-  if (!isPublished && !(await askQuestion({ text: `${step.id}: is it done? (y/n)`, yes }))) {
+  if (instructions.length > 0 && !(await askQuestion({ text: `${step.id}: is it done? (y/n)`, yes }))) {
     return waiting(step, instructions);
   }
   await run.reload();
@@ -121,9 +136,34 @@ function tell(run: MigrationRun, step: Step, instructions: readonly string[]): v
   run.output.instruction([`${step.id} (${who}): ${printable(step.title)}`, ...lines].join('\n'));
 }
 
-/** What is to be done, with the files that it is done with. */
-async function instructionsOf(run: MigrationRun, step: Step): Promise<readonly string[]> {
+/**
+ * The answer to the questions of a step that was given beforehand. Whether phones have restarted is told of each time by
+ * itself: else one list would follow the other before any phone has seen the first.
+ */
+function answerOf({ options }: MigrationRun, { id, action }: Step): boolean | undefined {
+  return action.kind === 'restart-phones' ? options.phonesRestarted?.includes(id) : options.yes;
+}
+
+/**
+ * A11: two certificates of a node are not changed within five minutes of each other.
+ *
+ * @throws RefusalError `A11`
+ */
+async function checkPause(run: MigrationRun, action: Extract<Action, { readonly kind: 'renew' }>): Promise<void> {
+  if (ctlOptions(run.options).accept?.includes('A11') === true) return;
+  await run.reload();
+  const node = run.clusterFile.nodes.find(({ name }) => name === action.node);
+  if (node !== undefined) checkFiveMinutes(node.name, action.certificate, certificateChanges(node), new Date());
+}
+
+/**
+ * What is to be done, with the files that it is done with.
+ *
+ * @param isPlaced whether this tool has put the CTL file in its place, or taken it away.
+ */
+async function instructionsOf(run: MigrationRun, step: Step, isPlaced: boolean): Promise<readonly string[]> {
   const { action } = step;
+  if (isPlaced) return step.instructions.filter((line) => !line.includes(ctlFile));
   if (action.kind === 'publish-ctl') {
     return [`the list is ${printable(run.work.listPath(action.built))}`, ...step.instructions];
   }
@@ -172,10 +212,28 @@ function refuseOther({ id }: Step, { outcomes }: Look): void {
     );
 }
 
-function beginStep(run: MigrationRun, progress: Progress, { step }: StepProgress, already = false): StepProgress {
+function beginStep(
+  run: MigrationRun,
+  progress: Progress,
+  { step }: StepProgress,
+  { already = false, inputs }: { readonly already?: boolean; readonly inputs?: string },
+): StepProgress {
   const { timestamp } = ctlOptions(run.options);
-  run.work.append({ entry: 'begun', step: step.id, timestamp, ...(already ? { already } : {}) });
-  return { step, state: 'begun', timestamp, sha1: undefined, already, before: progress.ctl };
+  run.work.append({
+    entry: 'begun',
+    step: step.id,
+    timestamp,
+    ...(already ? { already } : {}),
+    ...(inputs === undefined ? {} : { inputs }),
+  });
+  return { step, state: 'begun', timestamp, sha1: undefined, already, inputs, before: progress.ctl };
+}
+
+/** A list of a former time, from before the step was undone, is not taken for the one that is built now. */
+async function beginBuilding(run: MigrationRun, progress: Progress, one: StepProgress): Promise<StepProgress> {
+  const inputs = await inputsOf(run, progress, one);
+  await run.work.setListAside(one.step.id);
+  return beginStep(run, progress, one, { inputs });
 }
 
 function finishStep(run: MigrationRun, { id, title }: Step, sha1?: string): void {
@@ -201,46 +259,22 @@ async function servedCtl(run: MigrationRun): Promise<Uint8Array | undefined> {
   return node === undefined ? undefined : run.servers.fetch(node, 'CTLFile.tlv');
 }
 
-/** Puts the list into the folders that were named. @returns whether these are the folders of all TFTP servers. */
-async function publish(
-  run: MigrationRun,
-  progress: Progress,
-  one: StepProgress,
-  { built }: Extract<Action, { readonly kind: 'publish-ctl' }>,
-): Promise<boolean> {
-  const sha1 = progress.steps.find(({ step }) => step.id === built)?.sha1;
-  if (run.folders.size === 0 || sha1 === undefined) return false;
-  await putList(run, run.listOf(sha1).bytes, one.before);
-  return tftpNodes(run.clusterFile).every((node) => run.folders.has(node));
-}
-
 /**
- * Puts a list into the folders of the TFTP servers.
+ * Puts the list of a step into the folders that were named, or takes it away from them.
  *
- * @param before SHA-1 of the list that is there; none when there is none.
- * @throws RefusalError `other-state` when another is there, so that nobody's list is lost
+ * @returns whether these are the folders of all TFTP servers.
  */
-export async function putList(run: MigrationRun, bytes: Uint8Array, before: string | undefined): Promise<void> {
-  const wanted = sha1Of(bytes);
-  const paths = [...run.folders.values()].map((folder) => join(folder, 'CTLFile.tlv'));
-  for (const path of paths) {
-    const present = await presentSha1(path);
-    if (present === before || present === wanted) continue;
-    const there = present === undefined ? 'is not there' : `has SHA-1 ${present}`;
-    throw new RefusalError(
-      'other-state',
-      `${printable(path)} ${there}, and ${before === undefined ? 'no CTL' : `SHA-1 ${before}`} was expected there`,
-      { hint: 'check that --tftp-folder names the folder that the TFTP server serves; nothing was written' },
-    );
+async function placeFiles(run: MigrationRun, progress: Progress, { step, before }: StepProgress): Promise<boolean> {
+  const { action } = step;
+  if (run.folders.length === 0) return false;
+  if (action.kind === 'publish-ctl') {
+    const sha1 = progress.steps.find((one) => one.step.id === action.built)?.sha1;
+    if (sha1 === undefined) return false;
+    await putList(run, run.listOf(sha1).bytes, before);
+  } else if (action.kind === 'remove-ctl-file') {
+    await removeLists(run, before);
+  } else {
+    return false;
   }
-  for (const path of paths) await writeOutput({ path, bytes });
-}
-
-async function presentSha1(path: string): Promise<string | undefined> {
-  try {
-    return sha1Of(await readInput(path, 'CTL'));
-  } catch (error) {
-    if ((error as { readonly code?: string }).code === 'file-missing') return undefined;
-    throw error;
-  }
+  return hasAllFolders(run);
 }

@@ -1,14 +1,15 @@
-import { unlinkSync } from 'node:fs';
-import { join } from 'node:path';
 import { equalBytes, printable } from '../bytes/index.js';
 import { ctlMode } from '../ctl/index.js';
 import { leavesTraces, type Progress, type Step, type StepProgress } from '../migration/index.js';
 import { decodeTrustList } from '../trust-list/index.js';
 import { askQuestion } from './commands/cluster-question.js';
-import { notAsExpected, readSigned, tftpServes, type CheckOutcome } from './live-checks.js';
+import { certificateRestored, itlEmptied, itlFilled, nameRestored } from './live-certificates.js';
+import { tftpServes, tvsAnswers } from './live-checks.js';
+import { notAsExpected, readSigned, type CheckContext, type CheckOutcome } from './live-outcome.js';
 import { tftpNodes } from './live-servers.js';
 import type { MigrationRun } from './migration-run.js';
-import { putList, type Waiting } from './migration-steps.js';
+import { ctlFile, hasAllFolders, putList, removeLists } from './migration-lists.js';
+import type { Waiting } from './migration-steps.js';
 import { sha1Of } from './migration-work.js';
 import { isInteractive } from './prompts.js';
 
@@ -39,15 +40,40 @@ export async function undoStep(
   const waiting = await tellAndAsk(run, step, step.undo);
   if (waiting !== undefined) return waiting;
   await run.reload();
-  const seen = await lookAtFormer(run, progress.ctl, one);
+  const context = await run.checkContext(progress, one);
+  const seen = [...(await lookAtFormer(run, progress.ctl, one)), ...(await lookAtEffects(step, context))];
   const unmet = seen.filter(({ holds }) => !holds);
   if (unmet.length > 0)
     throw notAsExpected(
-      step.id,
+      `${step.id} (undo)`,
       unmet.map((outcome) => outcome.seen),
     );
   finish(run, step);
   return undefined;
+}
+
+/** Whether what a step did to certificates and ITLs is taken back. */
+async function lookAtEffects({ action, checks }: Step, context: CheckContext): Promise<readonly CheckOutcome[]> {
+  const nodes = tftpNodes(context.cluster);
+  switch (action.kind) {
+    case 'renew': {
+      const { node, certificate } = action;
+      const renewed = checks.find((check) => check.check === 'certificate-renewed');
+      // Of a certificate that was renewed twice nobody noted the one between.
+      if (renewed === undefined || renewed.before === '') return [];
+      const restored = await certificateRestored(node, certificate, renewed.before, context);
+      const isAsked = restored.holds && checks.some(({ check }) => check === 'tvs-answers');
+      return isAsked ? [restored, await tvsAnswers(node, context)] : [restored];
+    }
+    case 'rename':
+      return [await nameRestored(action.node, action.name, context)];
+    case 'empty-itls':
+      return Promise.all(nodes.map((node) => itlFilled(node, context)));
+    case 'fill-itls':
+      return Promise.all(nodes.map((node) => itlEmptied(node, context)));
+    default:
+      return [];
+  }
 }
 
 /** The list that was served before the step is served again. */
@@ -64,8 +90,11 @@ async function putBack(run: MigrationRun, one: StepProgress): Promise<Waiting | 
     former === undefined
       ? 'there was no CTL before: take CTLFile.tlv from every TFTP server'
       : `the list that was served before is ${printable(former.path)}`;
-  if (!isPut) {
-    const waiting = await tellAndAsk(run, step, [file, ...step.undo], await explain(run, one));
+  const instructions = isPut ? step.undo.filter((line) => !line.includes(ctlFile)) : [file, ...step.undo];
+  // Services, security mode and phones are somebody's to see to, wherever the list came from.
+  if (isPut) tell(run, step, instructions);
+  else {
+    const waiting = await tellAndAsk(run, step, instructions, await explain(run, one));
     if (waiting !== undefined) return waiting;
   }
   const seen = await lookAtFormer(run, before, one);
@@ -122,11 +151,11 @@ async function madeAgain(
 
 /** Puts the list of before into the folders that were named. @returns whether these are those of all TFTP servers. */
 async function writeFormer(run: MigrationRun, one: StepProgress): Promise<boolean> {
-  if (run.folders.size === 0 || one.step.action.kind === 'cluster-ctl') return false;
+  if (run.folders.length === 0 || one.step.action.kind === 'cluster-ctl') return false;
   const after = one.step.action.kind === 'remove-ctl-file' ? undefined : builtSha1(run, one.step);
   if (one.before !== undefined) await putList(run, run.listOf(one.before).bytes, after);
-  else if (after !== undefined) removeLists(run, after);
-  return tftpNodes(run.clusterFile).every((node) => run.folders.has(node));
+  else if (after !== undefined) await removeLists(run, after);
+  return hasAllFolders(run);
 }
 
 function builtSha1(run: MigrationRun, { action }: Step): string | undefined {
@@ -134,16 +163,9 @@ function builtSha1(run: MigrationRun, { action }: Step): string | undefined {
   return run.work.progress().steps.find(({ step }) => step.id === action.built)?.sha1;
 }
 
-/** Before there was no CTL. What was published is still in the folder of the plan. */
-function removeLists(run: MigrationRun, published: string): void {
-  run.listOf(published);
-  for (const folder of run.folders.values()) {
-    try {
-      unlinkSync(join(folder, 'CTLFile.tlv'));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    }
-  }
+function tell(run: MigrationRun, step: Step, instructions: readonly string[]): void {
+  const lines = instructions.map((line, index) => `  ${index + 1}. ${printable(line)}`);
+  run.output.instruction([`${step.id}, to be undone: ${printable(step.title)}`, ...lines].join('\n'));
 }
 
 async function tellAndAsk(
@@ -152,8 +174,7 @@ async function tellAndAsk(
   instructions: readonly string[],
   reasons: readonly string[] = [],
 ): Promise<Waiting | undefined> {
-  const lines = instructions.map((line, index) => `  ${index + 1}. ${printable(line)}`);
-  run.output.instruction([`${step.id}, to be undone: ${printable(step.title)}`, ...lines].join('\n'));
+  tell(run, step, instructions);
   const { yes } = run.options;
   const waiting = { step, instructions, reasons };
   if (yes !== true && !isInteractive()) return waiting;

@@ -5,12 +5,13 @@ import {
   fsyncSync,
   ftruncateSync,
   openSync,
+  promises,
   readdirSync,
   readFileSync,
   statSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { formatHex, printable } from '../bytes/index.js';
 import { InputError } from '../errors.js';
 import {
@@ -25,8 +26,8 @@ import {
   type Progress,
 } from '../migration/index.js';
 import { commonName, type Certificate } from '../x509/index.js';
-import { makeFolder, writeOutput } from './files.js';
-import { FolderLock } from './migration-lock.js';
+import { FileLock } from './file-lock.js';
+import { explainWrite, keepBackup, makeFolder, writeOutput } from './files.js';
 
 const listSuffix = '-CTLFile.tlv';
 
@@ -37,13 +38,16 @@ export const firstList = 'from';
 export class MigrationWork {
   readonly path: string;
   readonly #plan: Plan;
-  readonly #lock: FolderLock;
+  readonly #lock: FileLock;
   #isLocked = false;
 
   constructor(path: string, plan: Plan) {
     this.path = path;
     this.#plan = plan;
-    this.#lock = new FolderLock(path);
+    this.#lock = new FileLock(path, 'lock', {
+      what: path,
+      hint: 'check the permissions of the folder, or give another with --work',
+    });
   }
 
   get journalPath(): string {
@@ -57,16 +61,7 @@ export class MigrationWork {
    */
   lockIfThere(): void {
     if (this.#isLocked || !existsSync(this.path)) return;
-    try {
-      this.#lock.take();
-    } catch (error) {
-      if (error instanceof InputError) throw error;
-      const reason = (error as NodeJS.ErrnoException).code ?? String(error);
-      throw new InputError('file-unwritable', `nothing can be written to ${printable(this.path)}: ${reason}`, {
-        hint: 'check the permissions of the folder, or give another with --work',
-        cause: error,
-      });
-    }
+    this.#lock.take();
     this.#isLocked = true;
   }
 
@@ -160,6 +155,11 @@ export class MigrationWork {
     return (await writeOutput({ path: this.listPath(step), bytes })).path;
   }
 
+  /** Puts a former list of a step into `backups/`, where {@link findList} still finds it. */
+  async setListAside(step: string): Promise<void> {
+    await setAside(this.listPath(step));
+  }
+
   /** Where a certificate is kept for the administrator to upload. */
   async keepCertificate(certificate: Certificate): Promise<string> {
     const folder = join(this.path, 'certificates');
@@ -194,6 +194,19 @@ export class MigrationWork {
     }
     return undefined;
   }
+}
+
+/** Moves a file into `backups/` beside it; one that is not there is none. @throws InputError `file-unwritable` */
+export async function setAside(path: string): Promise<void> {
+  const bytes = readIfThere(path);
+  if (bytes === undefined) return;
+  try {
+    await keepBackup(path, bytes, statSync(path).mtime);
+    await promises.unlink(path);
+  } catch (error) {
+    throw explainWrite(error, path);
+  }
+  syncFolder(dirname(path));
 }
 
 /** SHA-1 in lower-case hex. */

@@ -20,7 +20,7 @@ const groups: Readonly<Record<string, Group>> = {
     load: async () => (await import('./commands/ctl.js')).declareCtlCommands,
   },
   itl: {
-    summary: 'show, verify and compare ITL files',
+    summary: 'show, verify, compare, build and reset ITL files',
     load: async () => (await import('./commands/itl.js')).declareItlCommands,
   },
   cluster: {
@@ -40,7 +40,7 @@ const groups: Readonly<Record<string, Group>> = {
     load: async () => (await import('./commands/diagnose.js')).declareDiagnose,
   },
   migrate: {
-    summary: 'plans from one state to another: show them, apply them, undo them',
+    summary: 'plans from one state of a cluster to another: make them, show, apply and undo them',
     load: async () => (await import('./commands/migrate.js')).declareMigrateCommands,
   },
   tvs: {

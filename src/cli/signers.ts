@@ -144,10 +144,15 @@ export class SignerSource implements Signers {
 
   /** A token whose certificate is known without its PIN: the PIN is asked for when a flow goes as far as signing. */
   #whenNeeded(wanted: Wanted & { readonly certificate: Certificate }, choice: TokenChoice): Signer {
+    let opening: Promise<TokenSigner> | undefined;
     return {
       certificate: wanted.certificate,
       digests: digestAlgorithms,
-      sign: async (request) => (await this.#open(wanted, choice)).sign(request),
+      sign: async (request) => {
+        // Once: of a second signature nobody is asked for the PIN again.
+        opening ??= this.#open(wanted, choice);
+        return (await opening).sign(request);
+      },
     };
   }
 

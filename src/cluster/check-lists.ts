@@ -9,7 +9,8 @@ import {
 } from '../trust-list/index.js';
 import type { Certificate } from '../x509/index.js';
 import type { CertificateName, Cluster, ClusterNode } from './cluster.js';
-import type { ClusterFinding } from './finding.js';
+import type { ClusterCheckName, ClusterFinding } from './finding.js';
+import { listSignerName } from './list-signer.js';
 import { isAtLeast, tokensEnd } from './release.js';
 import { formatTime } from './time.js';
 
@@ -49,6 +50,12 @@ interface Wanted {
   readonly roles: readonly number[];
 }
 
+/** How a CTL is brought up to date. */
+const updateHints: Readonly<Record<CheckedCtl['mode'], string>> = {
+  token: 'run "ctl update" with a token that is in it',
+  tokenless: 'run "cluster update-ctl"',
+};
+
 const serverRoles: readonly number[] = [recordFunction.ccm, recordFunction.ccmTftp, recordFunction.tftp];
 
 /** What is wrong with a list, by itself and beside the cluster. */
@@ -65,9 +72,29 @@ export function checkList(cluster: Cluster, checked: CheckedList): readonly Clus
     ...checkSigner(cluster, checked, verification),
     ...checkCertificates(cluster, checked),
   ];
-  if (findings.length > 0) return findings.map((finding) => ({ ...finding, list: path }));
+  if (findings.length > 0) return withoutVainHints(checked, findings).map((finding) => ({ ...finding, list: path }));
   const message = 'verifies, and holds the present certificates';
   return [{ severity: 'ok', check: 'list', list: path, message }];
+}
+
+/** A list of which one of these is true is not brought up to date: what they say comes first. */
+const updateIsRefused: readonly ClusterCheckName[] = ['A7', 'A8', 'A9', 'A14'];
+
+/** No finding sends its reader to a command that another finding says is refused. */
+function withoutVainHints(
+  checked: CheckedCtl | CheckedItl,
+  findings: readonly ClusterFinding[],
+): readonly ClusterFinding[] {
+  const first = findings.find(({ check }) => updateIsRefused.includes(check))?.check;
+  if (checked.kind !== 'CTL' || first === undefined) return findings;
+  const hint = `first do what ${first} says; then look again`;
+  return findings.map((finding) =>
+    finding.hint !== undefined && isOnCtl(finding.hint) && finding.check !== first ? { ...finding, hint } : finding,
+  );
+}
+
+function isOnCtl(hint: string): boolean {
+  return /"(cluster update-ctl|cluster set [a-z-]+|ctl update)"/.test(hint);
 }
 
 function checkSignature(checked: CheckedCtl | CheckedItl, verification: Verification): readonly ClusterFinding[] {
@@ -158,14 +185,15 @@ function checkSigner(
 function signersOf(cluster: Cluster, kind: 'CTL' | 'ITL'): readonly Certificate[] {
   const [publisher] = cluster.nodes;
   const nodes = kind === 'ITL' ? cluster.nodes : cluster.nodes.slice(0, 1);
-  const withRecovery = kind === 'ITL' || isAtLeast(cluster.release, '12.0');
+  const withRecovery = kind === 'ITL' || listSignerName(cluster.release) === 'ITLRecovery';
   return [
     ...nodes.map(({ certificates }) => certificates.CallManager),
     withRecovery ? publisher?.certificates.ITLRecovery : undefined,
   ].filter((certificate) => certificate !== undefined);
 }
 
-function isSigner(record: TrustListRecord, certificate: Certificate): boolean {
+/** Whether a record makes a certificate a signer of lists. */
+export function isSigner(record: TrustListRecord, certificate: Certificate): boolean {
   return record.function === recordFunction.sast && recordHolds(record, certificate.der);
 }
 
@@ -193,12 +221,13 @@ function holds(list: TrustList, certificate: Certificate, roles: readonly number
 }
 
 function missing(
-  { kind, list }: CheckedCtl | CheckedItl,
+  checked: CheckedCtl | CheckedItl,
   node: string,
   name: CertificateName,
   { notBefore }: Certificate,
 ): ClusterFinding {
-  const made = new Date(list.header.timestamp * 1000);
+  const made = new Date(checked.list.header.timestamp * 1000);
+  const hint = checked.kind === 'CTL' ? updateHints[checked.mode] : 'restart Cisco Tftp on the node of this ITL';
   const age = made < notBefore ? `is older (${formatTime(made)}) than` : 'does not hold';
   const since = made < notBefore ? `, which is valid from ${formatTime(notBefore)}` : '';
   return {
@@ -207,7 +236,7 @@ function missing(
     node,
     certificate: name,
     message: `${age} the present ${name} certificate of ${node}${since}`,
-    hint: kind === 'CTL' ? 'run "cluster update-ctl"' : 'restart Cisco Tftp on the node of this ITL',
+    hint,
   };
 }
 
@@ -220,10 +249,8 @@ function wantedInCtl({ nodes, release }: Cluster, { mode, emptied }: CheckedCtl)
   ]);
   const [publisher] = nodes;
   if (mode === 'token' || publisher === undefined) return servers;
-  const names: readonly CertificateName[] = isAtLeast(release, '12.0')
-    ? ['CallManager', 'ITLRecovery']
-    : ['CallManager'];
-  const signers = names.map((name) => ({ node: publisher, name, roles: [recordFunction.sast] }));
+  const names: ReadonlySet<CertificateName> = new Set(['CallManager', listSignerName(release)]);
+  const signers = [...names].map((name) => ({ node: publisher, name, roles: [recordFunction.sast] }));
   const isTold = (wanted: Wanted): boolean =>
     servers.some(({ node, name }) => node === wanted.node && name === wanted.name);
   // Of a certificate that is to be there twice, one is told of.

@@ -1,17 +1,20 @@
 import { printable } from '../bytes/index.js';
-import { commonName, formatName, type Certificate } from '../x509/index.js';
+import { formatName, type Certificate } from '../x509/index.js';
 import { checkList, isSameCertificate, type CheckedList } from './check-lists.js';
+import { checkRecovery, recoveryRenewal } from './check-recovery.js';
 import { certificateNames, type CertificateName, type Cluster } from './cluster.js';
 import type { ClusterFinding, Severity } from './finding.js';
-import { certificateSha1 } from './renew.js';
 import { formatTime } from './time.js';
 
 /** What is known of a private key that the cluster file names. */
 export interface CheckedKey {
   readonly node: string;
   readonly certificate: CertificateName;
-  /** Whether it is the one of the certificate. `unread`: it is encrypted or on a token, and nobody looked. */
-  readonly state: 'fits' | 'other' | 'unreadable' | 'unread';
+  /**
+   * Whether it is the one of the certificate. `unread`: it is encrypted or on a token, and nobody looked. `locked`: it is
+   * encrypted, and the password that was given does not open it.
+   */
+  readonly state: 'fits' | 'other' | 'unreadable' | 'unread' | 'locked';
   /** Why it could not be read. */
   readonly reason?: string;
 }
@@ -70,7 +73,8 @@ function ownCertificates({ nodes }: Cluster): readonly Owned[] {
 function checkExpiry({ cluster, now, days = 90 }: ClusterCheckRequest): readonly ClusterFinding[] {
   const own = ownCertificates(cluster);
   const ofNodes = own.flatMap(({ node, name, certificate }) => {
-    const renewing = `renew it with "cluster renew ${name} --node ${node}", one certificate at a time`;
+    const ways = `renew it with "cluster renew ${name} --node ${node}", one certificate at a time`;
+    const renewing = name === 'ITLRecovery' ? `${ways}; ${recoveryRenewal(cluster.release)}` : ways;
     return describeEnd(certificate, now, days, 'critical', renewing).map((finding) => ({
       ...finding,
       node,
@@ -132,7 +136,9 @@ function checkKeySizes(cluster: Cluster): readonly ClusterFinding[] {
     }
     if (keyBits < 2048 && largest >= 2048) {
       const message = `has a key of ${keyBits} bits, beside others of ${largest}`;
-      return [{ ...base, severity: 'warning', message, hint: 'renew it on the cluster with a key of 2048 bits' }];
+      const also = name === 'ITLRecovery' ? `; ${recoveryRenewal(cluster.release)}` : '';
+      const hint = `renew it on the cluster with a key of 2048 bits${also}`;
+      return [{ ...base, severity: 'warning', message, hint }];
     }
     return [];
   });
@@ -153,47 +159,9 @@ function checkKey({ node, certificate, state, reason = '' }: CheckedKey): readon
     const hint = 'correct the path in the cluster file, or put the key there';
     return [{ ...base, severity: 'warning', message: reason, hint }];
   }
+  if (state === 'locked') {
+    const message = 'the password that was given does not open its private key: whether it fits was not looked at';
+    return [{ ...base, severity: 'warning', message, hint: 'give its own password with --key-password-file' }];
+  }
   return state === 'unread' ? [{ ...base, severity: 'ok', message: reason }] : [];
-}
-
-function checkRecovery({ nodes, recoveryBackup, release }: Cluster): readonly ClusterFinding[] {
-  const [publisher] = nodes;
-  const certificate = publisher?.certificates.ITLRecovery;
-  if (publisher === undefined || certificate === undefined) {
-    if (publisher === undefined || release.major < 10) return [];
-    const message = `${publisher.name} has no ITLRecovery certificate in the cluster file, so nobody can tell whether its key is backed up`;
-    const hint = 'download it, and name it below certificates of the first node';
-    return [{ severity: 'warning', check: 'recovery-backup', node: publisher.name, message, hint }];
-  }
-  const base = { node: publisher.name, certificate: 'ITLRecovery' } as const;
-  return [
-    ...checkBackup(certificate, recoveryBackup).map((finding) => ({ ...finding, ...base })),
-    ...checkRecoveryName(certificate, publisher.name).map((finding) => ({ ...finding, ...base })),
-  ];
-}
-
-function checkBackup(certificate: Certificate, backup: Cluster['recoveryBackup']): readonly ClusterFinding[] {
-  const check = 'recovery-backup';
-  const sha1 = certificateSha1(certificate);
-  const hint = `on the cluster: file get tftp ITLRecovery.p12; then note it in the cluster file as recoveryBackup with its time and sha1: ${sha1}`;
-  if (backup === undefined) {
-    const message =
-      'no backup of its key is noted: without one, phones that reject all lists need their lists deleted by hand';
-    return [{ severity: 'warning', check, message, hint }];
-  }
-  const when = formatTime(backup.time);
-  if (backup.sha1.toLowerCase() !== sha1) {
-    const message = `the backup of ${when} is of another certificate (SHA-1 ${printable(backup.sha1)})`;
-    return [{ severity: 'warning', check, message, hint }];
-  }
-  return [{ severity: 'ok', check, message: `its key was backed up on ${when}` }];
-}
-
-/** Clusters keep the certificate, and the old host name in it, when a host is renamed. */
-function checkRecoveryName({ subject }: Certificate, host: string): readonly ClusterFinding[] {
-  const named = /^ITLRECOVERY_(.+)$/i.exec(commonName(subject) ?? '')?.[1];
-  const short = (name: string): string => name.toLowerCase().split('.', 1)[0] ?? '';
-  if (named === undefined || short(named) === short(host)) return [];
-  const message = `is named after ${printable(named)}, and the host is ${host}: that is right, clusters keep it when a host is renamed`;
-  return [{ severity: 'ok', check: 'recovery-name', message }];
 }

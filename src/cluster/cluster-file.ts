@@ -129,8 +129,9 @@ function buildNode(shape: NodeShape): ClusterFileNode {
   };
 }
 
-function readBackup({ time, sha1 }: { readonly time: string; readonly sha1: string }): RecoveryBackup {
-  return { time: new Date(time), sha1: sha1.toLowerCase() };
+function readBackup({ time, sha1, passwordChanged }: NonNullable<ClusterShape['recoveryBackup']>): RecoveryBackup {
+  const changed = passwordChanged === undefined ? {} : { passwordChanged: new Date(passwordChanged) };
+  return { time: new Date(time), sha1: sha1.toLowerCase(), ...changed };
 }
 
 function byCertificate<Value>(

@@ -23,6 +23,8 @@ export interface RecoveryBackup {
   readonly time: Date;
   /** The SHA-1 of the ITLRecovery certificate that it is of, in lower-case hex. */
   readonly sha1: string;
+  /** When the password that opens such backups was changed last: one from before opens with the old password. */
+  readonly passwordChanged?: Date | undefined;
 }
 
 /** One server of the cluster. */

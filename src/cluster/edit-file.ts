@@ -39,6 +39,20 @@ export function withRecoveryBackup(text: string, { time, sha1 }: RecoveryBackup,
   return editClusterFile(text, edits, name);
 }
 
+/**
+ * A cluster file that notes when the password of the backups of the ITLRecovery key was changed. Every other line stays.
+ *
+ * @throws InputError `cluster-file` as {@link withSecurityMode}, and where no backup is noted.
+ */
+export function withPasswordChange(text: string, time: Date, name: string): string {
+  if (parseClusterFile(text, name).recoveryBackup === undefined) {
+    throw new InputError('cluster-file', `${name} notes no backup of the ITLRecovery key, so none is outdated`, {
+      hint: 'write a backup with "itl backup-key", with the new password',
+    });
+  }
+  return editClusterFile(text, [[['recoveryBackup', 'passwordChanged'], formatTime(time)]], name);
+}
+
 /** Other readers take a SHA-1 of digits alone for a number. */
 function quoteDigits(sha1: string): string {
   return /^\d+(?:e\d+)?$/i.test(sha1) ? JSON.stringify(sha1) : sha1;

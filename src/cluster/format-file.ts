@@ -77,7 +77,10 @@ const comments = {
     'may accept: `etoken-bridge token export` writes their certificates.',
   ],
   changed: ['When certificates were renewed: two of one node must be five minutes apart. `cluster renew` writes it.'],
-  recoveryBackup: ['The last backup of the ITLRecovery key, and the SHA-1 of the certificate that it is of.'],
+  recoveryBackup: [
+    'The last backup of the ITLRecovery key, and the SHA-1 of the certificate that it is of; passwordChanged says when the',
+    'password of such backups was changed last. `itl backup-key` writes it.',
+  ],
 } as const;
 
 const keyExamples = ['CallManager: keys/CallManager.key', 'ITLRecovery: pkcs11:token=SAST;object=ITLRecovery'];
@@ -140,13 +143,14 @@ function formatNode(node: ClusterFileNode, explained: boolean): string[] {
 
 function formatBackup(backup: RecoveryBackup | undefined): string[] {
   if (backup === undefined) return [];
-  const { time, sha1 } = backup;
+  const { time, sha1, passwordChanged } = backup;
   return [
     '',
     ...comment(comments.recoveryBackup),
     'recoveryBackup:',
     `  time: ${formatTime(time)}`,
     `  sha1: ${formatText(sha1)}`,
+    ...(passwordChanged === undefined ? [] : [`  passwordChanged: ${formatTime(passwordChanged)}`]),
   ];
 }
 

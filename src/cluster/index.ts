@@ -32,8 +32,12 @@ export {
   type ClusterProblemCode,
   type Place,
 } from './problem.js';
+export { restartsAfterRenewal, serviceNames, type Restart } from './restarts.js';
+export { listSignerName } from './list-signer.js';
 export { loadCluster } from './load.js';
+export { certificatesForMove, type MovingCertificate } from './moving.js';
 export { loadPrivateKey } from './private-key.js';
+export { encodeRecoveryKey, recoveryKeyFile } from './recovery-key.js';
 export { draftClusterFile, formatClusterFile, type ClusterOutline, type NodeOutline } from './format-file.js';
 export { type KeySource } from './self-signed.js';
 export { createLabCluster, issueLabCertificate, type LabCluster, type LabClusterRequest } from './lab.js';
@@ -50,7 +54,7 @@ export { formatKeyPath, readYamlText, type YamlKind, type YamlText, type YamlVal
 export { loadYaml, loadZod } from './libraries.js';
 export { quoted } from './quoted.js';
 export { closestWord } from './spelling.js';
-export { withChange, withRecoveryBackup, withSecurityMode } from './edit-file.js';
+export { withChange, withPasswordChange, withRecoveryBackup, withSecurityMode } from './edit-file.js';
 export {
   certificateChanges,
   certificateSha1,
@@ -61,6 +65,7 @@ export {
   type ImportedCertificate,
   type RenewalRequest,
 } from './renew.js';
+export { renewalDangers, type RenewalDanger, type RenewalDangerRequest } from './renewal-dangers.js';
 export { type KeyAndCertificate, type RandomSource } from './self-signed.js';
 export { checkCluster, type CheckedKey, type ClusterCheckRequest } from './check.js';
 export { type CheckedCtl, type CheckedItl, type CheckedList, type MalformedList } from './check-lists.js';

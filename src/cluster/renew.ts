@@ -15,7 +15,7 @@ import { issueSelfSigned, systemRandom, type KeyAndCertificate, type RandomSourc
 import { formatTime } from './time.js';
 
 /** How long after one certificate of a node the next one must not be changed (A11), in milliseconds. */
-const fiveMinutes = 5 * 60_000;
+export const fiveMinutes: number = 5 * 60_000;
 
 /** Which certificate is renewed, and when. */
 export interface RenewalRequest {

@@ -23,7 +23,8 @@ export interface ClusterShape {
   readonly securityMode: string;
   readonly nodes: readonly NodeShape[];
   readonly trustStores?: Readonly<Record<string, readonly string[] | null | undefined>> | null | undefined;
-  readonly recoveryBackup?: { readonly time: string; readonly sha1: string } | null | undefined;
+  readonly recoveryBackup?:
+    { readonly time: string; readonly sha1: string; readonly passwordChanged?: string | undefined } | null | undefined;
 }
 
 /** One entry of `nodes`. */
@@ -44,7 +45,7 @@ const knownKeys: Readonly<Record<string, readonly string[]>> = {
   'nodes[].keys': certificateNames,
   'nodes[].changed': certificateNames,
   trustStores: trustStoreNames,
-  recoveryBackup: ['time', 'sha1'],
+  recoveryBackup: ['time', 'sha1', 'passwordChanged'],
 };
 
 /** What belongs at each place of the file, and an example to go by. */
@@ -99,7 +100,7 @@ const expectations: readonly { place: RegExp; expected: string; hint: string }[]
     hint: 'write e.g. CallManager: 2026-01-31T12:00:00Z below it, or no such line',
   },
   {
-    place: /^nodes\[\]\.changed\.|^recoveryBackup\.time$/,
+    place: /^nodes\[\]\.changed\.|^recoveryBackup\.(?:time|passwordChanged)$/,
     expected: 'a time in UTC',
     hint: 'write it as 2026-01-31T12:00:00Z, or no such line',
   },
@@ -139,7 +140,9 @@ function buildSchema(z: typeof Zod): Zod.ZodType<ClusterShape> {
     securityMode: text(checkWord('a security mode', securityModes)),
     nodes: z.array(node).min(1),
     trustStores: mappingOf(trustStoreNames, z.array(text(checkCertificatePath)).nullish()).nullish(),
-    recoveryBackup: z.strictObject({ time: text(checkTime), sha1: text(checkSha1) }).nullish(),
+    recoveryBackup: z
+      .strictObject({ time: text(checkTime), sha1: text(checkSha1), passwordChanged: text(checkTime).optional() })
+      .nullish(),
   });
 }
 

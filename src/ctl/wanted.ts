@@ -1,4 +1,4 @@
-import { isAtLeast, nodeCertificate, publisherOf, type Cluster, type ClusterNode } from '../cluster/index.js';
+import { listSignerName, nodeCertificate, publisherOf, type Cluster, type ClusterNode } from '../cluster/index.js';
 import { InputError } from '../errors.js';
 import { recordFunction } from '../trust-list/index.js';
 import type { Certificate } from '../x509/index.js';
@@ -25,7 +25,8 @@ export function tokenlessList(cluster: Cluster): readonly WantedRecord[] {
 export function clusterSigners(cluster: Cluster): readonly Certificate[] {
   const publisher = publisherOf(cluster);
   const callManager = certificateOf(publisher, 'CallManager');
-  return isAtLeast(cluster.release, '12.0') ? [callManager, certificateOf(publisher, 'ITLRecovery')] : [callManager];
+  const name = listSignerName(cluster.release);
+  return name === 'CallManager' ? [callManager] : [callManager, certificateOf(publisher, name)];
 }
 
 /**
@@ -35,7 +36,7 @@ export function clusterSigners(cluster: Cluster): readonly Certificate[] {
  * @throws InputError `cluster-file` when the publisher has none.
  */
 export function tokenlessSigner(cluster: Cluster): { name: 'CallManager' | 'ITLRecovery'; certificate: Certificate } {
-  const name = isAtLeast(cluster.release, '12.0') ? 'ITLRecovery' : 'CallManager';
+  const name = listSignerName(cluster.release);
   return { name, certificate: certificateOf(publisherOf(cluster), name) };
 }
 

@@ -1,10 +1,18 @@
 import { encodeNumber } from '../bytes/index.js';
-import { isAtLeast, nodeCertificate, publisherOf, type Cluster, type ClusterNode } from '../cluster/index.js';
-import { FormatError, ProofError } from '../errors.js';
+import {
+  isAtLeast,
+  listSignerName,
+  nodeCertificate,
+  publisherOf,
+  type Cluster,
+  type ClusterNode,
+} from '../cluster/index.js';
+import { FormatError, InputError } from '../errors.js';
 import { clusterIdentity, digestCode } from '../signed-file/index.js';
 import { digestOf, type DigestAlgorithm, type Signer } from '../signer/index.js';
 import { encodeText, type ElementDraft } from '../tlv/index.js';
 import {
+  encodeRecords,
   largestTrustList,
   recordFunction,
   recordTag,
@@ -24,7 +32,15 @@ export interface ItlOptions {
   readonly hashAlgorithm?: DigestAlgorithm;
   /** FILENAME: `ITLFile.tlv` unless given. */
   readonly fileName?: string;
+  /**
+   * Which of its two signers signs: that of {@link itlSigner} unless given. ITLRecovery before 12.0, and CallManager from
+   * 12.0 on, is the list that `utils itl reset` leaves until Cisco Tftp writes it anew.
+   */
+  readonly signedBy?: ItlSignerName;
 }
+
+/** The certificates that have function 0 in an ITL. */
+export type ItlSignerName = 'CallManager' | 'ITLRecovery';
 
 /** DNSNAME of an ITL record: two bytes of which nothing is visible. */
 const noName = Uint8Array.of(0x20, 0);
@@ -35,28 +51,46 @@ interface Wanted {
   readonly role: number;
 }
 
+/** Who signs an ITL: a certificate, and the node whose it is. */
+export interface ItlSigner {
+  readonly name: ItlSignerName;
+  readonly node: ClusterNode;
+  readonly certificate: Certificate;
+}
+
 /**
  * Which certificate signs the ITLs of a node: its own CallManager before 12.0, the publisher's ITLRecovery from 12.0.
  *
- * @throws InputError `cluster-file` when the cluster file names none.
+ * @param name the other one of the two, as a reset wants it.
+ * @throws InputError `cluster-file` when the cluster file names none; `usage` for ITLRecovery before 10.0.
  */
 export function itlSigner(
   cluster: Cluster,
   node: ClusterNode,
-): { readonly name: 'CallManager' | 'ITLRecovery'; readonly node: ClusterNode; readonly certificate: Certificate } {
-  const isRecovery = isAtLeast(cluster.release, '12.0');
-  const owner = isRecovery ? publisherOf(cluster) : node;
-  const name = isRecovery ? 'ITLRecovery' : 'CallManager';
-  return { name, node: owner, certificate: nodeCertificate(owner, name) };
+  name: ItlSignerName = listSignerName(cluster.release),
+): ItlSigner {
+  if (name === 'CallManager') return { name, node, certificate: nodeCertificate(node, name) };
+  if (!hasRecovery(cluster)) {
+    throw new InputError('usage', `release ${cluster.release.text} has no ITLRecovery: it came with 10.0`, {
+      hint: 'before 10.0 the ITL of a phone that trusts no signer any more is deleted by hand',
+    });
+  }
+  const publisher = publisherOf(cluster);
+  return { name, node: publisher, certificate: nodeCertificate(publisher, name) };
+}
+
+function hasRecovery({ release }: Cluster): boolean {
+  return isAtLeast(release, '10.0');
 }
 
 /**
  * The ITL that one TFTP node serves (trust-list-format.md, Layouts): the node's CallManager as signer and as TFTP
- * (CCM+TFTP in a mixed cluster), CAPF, the publisher's TVS, ITLRecovery from 10.0, the TVS of the other nodes.
+ * (CCM+TFTP in a mixed cluster), CAPF, the publisher's TVS, ITLRecovery from 10.0, the TVS of the other nodes. Before
+ * 10.0 the publisher's TVS stands before CAPF, as in the printed list of 8.x.
  *
  * @param signer holds the key of {@link itlSigner}.
- * @throws InputError `cluster-file` for a certificate that is not there; ProofError `key-mismatch` when the signer is
- *   another; FormatError `too-large`; what the signer throws.
+ * @throws InputError `cluster-file` for a certificate that is not there; `usage` for ITLRecovery before 10.0; ProofError
+ *   `key-mismatch` when the signer is another; FormatError `too-large`; what the signer throws.
  */
 export async function createItl(
   cluster: Cluster,
@@ -65,15 +99,10 @@ export async function createItl(
   options: ItlOptions,
 ): Promise<TrustList> {
   const hash = options.hashAlgorithm ?? 'sha1';
-  const records = wantedRecords(cluster, node).map((wanted) => layOut(wanted, hash));
-  const { certificate, name } = itlSigner(cluster, node);
-  const signingRecord = wantedRecords(cluster, node).findIndex((wanted) => wanted.certificate === certificate);
-  if (signingRecord === -1) {
-    throw new ProofError(
-      'no-signing-record',
-      `the ITL of ${node.name} would have no record of ${name}, which signs it`,
-    );
-  }
+  const wanted = wantedRecords(cluster, node);
+  const records = wanted.map((one) => layOut(one, hash));
+  refuseLarge(encodeRecords(records).length);
+  const { certificate } = itlSigner(cluster, node, options.signedBy);
   const list = await signTrustList(
     {
       version: { major: 1, minor: 2 },
@@ -81,20 +110,20 @@ export async function createItl(
       fileName: encodeText(options.fileName ?? 'ITLFile.tlv'),
       timestamp: options.timestamp,
       records,
-      signingRecord,
+      signingRecord: wanted.findIndex((one) => one.certificate === certificate),
     },
     signer,
   );
-  if (list.bytes.length > largestTrustList) {
-    throw new FormatError(
-      'too-large',
-      `the ITL would have ${String(list.bytes.length)} bytes; phones load no more than 65,535`,
-      {
-        offset: 0,
-      },
-    );
-  }
+  refuseLarge(list.bytes.length);
   return list;
+}
+
+/** Before a key is used, as far as that shows by then. */
+function refuseLarge(length: number): void {
+  if (length <= largestTrustList) return;
+  throw new FormatError('too-large', `the ITL would have ${String(length)} bytes; phones load no more than 65,535`, {
+    offset: 0,
+  });
 }
 
 /** The certificates of an ITL, in the order that clusters write. */
@@ -105,17 +134,19 @@ function wantedRecords(cluster: Cluster, node: ClusterNode): readonly Wanted[] {
   const tvs = cluster.nodes.filter(({ services }) => services.includes('TVS'));
   const vouching = (nodes: readonly ClusterNode[]): Wanted[] =>
     nodes.map((one) => ({ certificate: nodeCertificate(one, 'TVS'), role: recordFunction.tvs }));
+  const capf = cluster.nodes
+    .filter(({ services }) => services.includes('CAPF'))
+    .slice(0, 1)
+    .map((one) => ({ certificate: nodeCertificate(one, 'CAPF'), role: recordFunction.capf }));
+  const publisherTvs = vouching(tvs.filter((one) => one === publisher));
+  const recovery = hasRecovery(cluster)
+    ? [{ certificate: nodeCertificate(publisher, 'ITLRecovery'), role: recordFunction.sast }]
+    : [];
   return [
     { certificate: callManager, role: recordFunction.sast },
     { certificate: callManager, role: serverRole },
-    ...cluster.nodes
-      .filter(({ services }) => services.includes('CAPF'))
-      .slice(0, 1)
-      .map((one) => ({ certificate: nodeCertificate(one, 'CAPF'), role: recordFunction.capf })),
-    ...vouching(tvs.filter((one) => one === publisher)),
-    ...(isAtLeast(cluster.release, '10.0')
-      ? [{ certificate: nodeCertificate(publisher, 'ITLRecovery'), role: recordFunction.sast }]
-      : []),
+    ...(hasRecovery(cluster) ? [...capf, ...publisherTvs] : [...publisherTvs, ...capf]),
+    ...recovery,
     ...vouching(tvs.filter((one) => one !== publisher)),
   ];
 }

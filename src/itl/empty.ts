@@ -12,7 +12,7 @@ import {
   type RecordDraft,
   type TrustList,
 } from '../trust-list/index.js';
-import type { ItlOptions } from './create.js';
+import type { ResetOptions } from './reset.js';
 
 /** Whose records are emptied for a rollback; signers and CAPF stay whole. */
 const emptiedFunctions: readonly number[] = [recordFunction.ccmTftp, recordFunction.tftp, recordFunction.tvs];
@@ -25,7 +25,7 @@ const emptiedFunctions: readonly number[] = [recordFunction.ccmTftp, recordFunct
  * @param signer holds the key of its signing record.
  * @throws ProofError `no-signing-record`, `key-mismatch`; what the signer throws.
  */
-export async function emptyItl(present: TrustList, signer: Signer, options: ItlOptions): Promise<TrustList> {
+export async function emptyItl(present: TrustList, signer: Signer, options: ResetOptions): Promise<TrustList> {
   const [signing] = signingRecords(present);
   if (signing === undefined) {
     throw new ProofError('no-signing-record', 'no function-0 record of this ITL is that of its signer', {
@@ -36,6 +36,8 @@ export async function emptyItl(present: TrustList, signer: Signer, options: ItlO
   return signTrustList(
     {
       version: header.version,
+      ...(header.signerVersion === undefined ? {} : { signerVersion: header.signerVersion }),
+      signatureAlgorithm: header.signatureAlgorithm,
       digestAlgorithm: options.digestAlgorithm ?? header.digestAlgorithm,
       fileName: findElement(header.elements, headerTag.fileName)?.value ?? encodeText('ITLFile.tlv'),
       timestamp: options.timestamp,

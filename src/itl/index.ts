@@ -1,2 +1,3 @@
-export { createItl, itlSigner, type ItlOptions } from './create.js';
+export { createItl, itlSigner, type ItlOptions, type ItlSigner, type ItlSignerName } from './create.js';
 export { emptyItl } from './empty.js';
+export { resetItl, type ResetOptions } from './reset.js';

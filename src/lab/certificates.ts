@@ -15,13 +15,15 @@ import { generateRsaKey, issueCertificate, type Certificate, type DistinguishedN
 export class LabCertificates {
   #cluster: Cluster;
   readonly #keys = new Map<string, KeyObject>();
-  readonly #keyBits: 1024 | 2048 | 4096;
-  readonly #makeKey: KeySource | undefined;
+  /** The size of RSA keys, in bits. */
+  readonly keyBits: 1024 | 2048 | 4096;
+  /** Where RSA keys come from. */
+  readonly makeKey: KeySource;
 
   private constructor(cluster: Cluster, keyBits: 1024 | 2048 | 4096, makeKey: KeySource | undefined) {
     this.#cluster = cluster;
-    this.#keyBits = keyBits;
-    this.#makeKey = makeKey;
+    this.keyBits = keyBits;
+    this.makeKey = makeKey ?? generateRsaKey;
   }
 
   /**
@@ -77,7 +79,7 @@ export class LabCertificates {
   /** Renews a certificate: the same names, a new key and serial number. */
   async renew(nodeName: string, name: CertificateName, now: Date): Promise<void> {
     const node = this.node(nodeName);
-    const request = { now, keyBits: this.#keyBits, makeKey: this.#makeKey };
+    const request = { now, keyBits: this.keyBits, makeKey: this.makeKey };
     const { certificate, key } = await issueLabCertificate(node, name, this.#cluster.release, request);
     this.#keys.set(`${nodeName} ${name}`, key);
     this.#replaceNode({ ...node, certificates: { ...node.certificates, [name]: certificate } });

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import {
   createLabCluster,
+  publisherOf,
   uploadedCertificates,
   type CertificateName,
   type Cluster,
@@ -20,14 +21,15 @@ import {
   type CtlOptions,
 } from '../ctl/index.js';
 import { InputError } from '../errors.js';
-import { createItl, emptyItl, itlSigner } from '../itl/index.js';
+import { createItl, emptyItl, itlSigner, resetItl, type ItlSignerName } from '../itl/index.js';
 import { createPhone, type HeldFiles, type PhoneProfile } from '../phone/index.js';
-import { signFile } from '../signed-file/index.js';
 import type { Signer } from '../signer/index.js';
 import type { TrustList } from '../trust-list/index.js';
+import type { Certificate } from '../x509/index.js';
 import { LabCertificates } from './certificates.js';
-import { formatConfiguration } from './configuration.js';
+import { configurationFiles, formatConfiguration } from './configuration.js';
 import { LabNode } from './node.js';
+import { issuePhoneCertificate } from './phone-certificate.js';
 import { LabPhone } from './phone.js';
 
 /** A lab that is to be started. */
@@ -71,6 +73,8 @@ export class Lab {
   readonly #log: (line: string) => void;
   readonly #phones: LabPhone[] = [];
   readonly #lists = new Map<string, TrustList>();
+  /** What CAPF issued, by device name: configurations are encrypted for these. */
+  readonly #phoneCertificates = new Map<string, Certificate>();
   #ctl: TrustList | undefined;
   #isRolledBack = false;
 
@@ -144,7 +148,7 @@ export class Lab {
 
   /** Adds a phone, and its configuration to the servers. @param held what it brings from elsewhere. */
   async addPhone(profile: PhoneProfile, held: HeldFiles = {}, write?: (line: string) => void): Promise<LabPhone> {
-    const phone = this.#makePhone(profile, held, write);
+    const phone = await this.#makePhone(profile, held, write);
     await this.#publishConfigurations([phone]);
     return phone;
   }
@@ -152,20 +156,36 @@ export class Lab {
   /** Takes in a phone of another cluster, with all that it holds. */
   async adopt(phone: LabPhone): Promise<void> {
     this.#phones.push(phone);
+    if (phone.certificate !== undefined) this.#phoneCertificates.set(phone.deviceName, phone.certificate);
     await this.#publishConfigurations([phone]);
   }
 
   /** Adds many phones with nothing in hand. */
   async addPhones(profiles: readonly PhoneProfile[]): Promise<readonly LabPhone[]> {
-    const phones = profiles.map((profile) => this.#makePhone(profile, {}, undefined));
+    const phones: LabPhone[] = [];
+    for (const profile of profiles) phones.push(await this.#makePhone(profile, {}));
     await this.#publishConfigurations(phones);
     return phones;
   }
 
-  #makePhone(profile: PhoneProfile, held: HeldFiles, write: ((line: string) => void) | undefined): LabPhone {
+  async #makePhone(profile: PhoneProfile, held: HeldFiles, write?: (line: string) => void): Promise<LabPhone> {
     const phone = new LabPhone(createPhone(profile, held), () => this.#timestamp(), write);
+    if (profile.encryptedConfiguration) await this.#issueTo(phone);
     this.#phones.push(phone);
     return phone;
+  }
+
+  /** CAPF gives a phone a certificate, and its configuration is encrypted for that from now on. */
+  async issuePhoneCertificate(phone: LabPhone): Promise<void> {
+    await this.#issueTo(phone);
+    this.#log(`CAPF: a certificate for ${phone.deviceName}`);
+    await this.#publishConfigurations([phone]);
+  }
+
+  async #issueTo(phone: LabPhone): Promise<void> {
+    const identity = await issuePhoneCertificate(phone, this.certificates, this.clock());
+    phone.install(identity);
+    this.#phoneCertificates.set(phone.deviceName, identity.certificate);
   }
 
   /** Uploads certificates to a trust store, and restarts TVS, which then knows them. */
@@ -247,11 +267,13 @@ export class Lab {
     await this.#publishCtl(list);
   }
 
-  /** Takes the CTL from every TFTP server, and from what TVS knows. */
+  /** Takes the CTL from every TFTP server, and from what TVS knows: the cluster is not mixed any more. */
   async removeCtl(): Promise<void> {
     this.#ctl = undefined;
+    this.certificates.setSecurityMode('non-secure');
     await this.removeFile('CTLFile.tlv');
     this.#log('CTL: removed');
+    await this.publish();
   }
 
   /** Prepares for a rollback or a move: every node serves an ITL without TFTP and TVS certificates (P6). */
@@ -264,6 +286,32 @@ export class Lab {
   async fillItls(): Promise<void> {
     this.#isRolledBack = false;
     await this.publish();
+  }
+
+  /**
+   * `utils itl reset localkey`: every TFTP node serves the publisher's ITL, signed with the recovery key. It is served
+   * until {@link Lab.restartTftp}, or anything else that makes Cisco Tftp write its lists anew.
+   *
+   * @param signedBy which of the two signers in the list signs.
+   */
+  async resetItls(signedBy: ItlSignerName = 'ITLRecovery'): Promise<TrustList> {
+    const publisher = publisherOf(this.cluster);
+    const present = this.#lists.get(publisher.name);
+    if (present === undefined) throw new InputError('usage', 'the publisher of the lab serves no ITL: it runs no TFTP');
+    const signer = this.certificates.signer(publisher.name, signedBy);
+    const list = await resetItl(present, signer, { timestamp: this.#timestamp() });
+    for (const { name } of this.#tftpNodes()) {
+      this.#lists.set(name, list);
+      await this.node(name).putFile('ITLFile.tlv', list.bytes);
+    }
+    this.#log(`ITL: reset, signed by ${signedBy}`);
+    return list;
+  }
+
+  /** Restarts Cisco Tftp on every node, which writes what it serves anew: ITLs have their usual signer again. */
+  async restartTftp(): Promise<void> {
+    await this.publish();
+    this.#log('TFTP: restarted on every node');
   }
 
   /**
@@ -334,13 +382,14 @@ export class Lab {
       const signer = this.certificates.signer(name, 'CallManager');
       const node = this.node(name);
       for (const { deviceName } of phones) {
-        const file = `${deviceName}.cnf.xml`;
-        const content = formatConfiguration(deviceName, tvs, isMixed);
-        await node.putFile(file, content);
-        await node.putFile(
-          `${file}.sgn`,
-          await signFile(content, { name: file, timestamp: this.#timestamp() }, signer),
-        );
+        const files = await configurationFiles({
+          deviceName,
+          content: formatConfiguration(deviceName, tvs, isMixed),
+          signer,
+          timestamp: this.#timestamp(),
+          encryptedFor: this.#phoneCertificates.get(deviceName),
+        });
+        for (const [file, bytes] of files) await node.putFile(file, bytes);
       }
     }
   }

@@ -10,6 +10,7 @@ import {
   type BootEvent,
   type BootQuestion,
   type BootReply,
+  type DecryptFile,
   type Deciding,
   type Decision,
   type Outcome,
@@ -17,9 +18,12 @@ import {
   type TvsQuestion,
   type TvsReply,
 } from '../phone/index.js';
-import { NetworkError } from '../errors.js';
+import { EtokenBridgeError, NetworkError } from '../errors.js';
+import { decodeEncryptedFile, decryptFile } from '../signed-file/index.js';
+import type { Certificate } from '../x509/index.js';
 import { parseTvsServers } from './configuration.js';
 import { ConsoleLog } from './console-log.js';
+import type { PhoneIdentity } from './phone-certificate.js';
 import type { PhoneTransport } from './transport.js';
 
 /** A virtual phone: it really downloads and really asks, and decides by the rules of the phone room. */
@@ -27,6 +31,7 @@ export class LabPhone {
   #state: PhoneState;
   readonly #log: ConsoleLog;
   readonly #now: () => number;
+  #identity: PhoneIdentity | undefined;
 
   /**
    * @param now seconds since 1970-01-01 UTC.
@@ -46,6 +51,16 @@ export class LabPhone {
     return `SEP${this.#state.profile.mac}`;
   }
 
+  /** Its own certificate, if it has one. */
+  get certificate(): Certificate | undefined {
+    return this.#identity?.certificate;
+  }
+
+  /** Gives it a certificate and private key of its own, in place of what it had. */
+  install(identity: PhoneIdentity): void {
+    this.#identity = identity;
+  }
+
   /** Its console log from the beginning. */
   get log(): readonly string[] {
     return this.#log.lines;
@@ -61,6 +76,7 @@ export class LabPhone {
     const steps = bootPhone(this.#state, {
       now: this.#now(),
       readTvsServers: parseTvsServers,
+      decrypt: this.#decryption(),
       onEvent: (event) => this.#follow(event),
     });
     let step = steps.next();
@@ -72,6 +88,20 @@ export class LabPhone {
   async #answer(asked: BootQuestion, transport: PhoneTransport): Promise<BootReply> {
     if (asked.kind === 'file') return { kind: 'file', file: await this.#fetch(asked.name, transport) };
     return { kind: 'tvs', reply: await this.#ask(asked.question, asked.state, transport) };
+  }
+
+  /** How it decrypts; nothing for a phone without a key, of which only what it decides by its lists is wanted. */
+  #decryption(): DecryptFile | undefined {
+    const identity = this.#identity;
+    if (identity === undefined) return undefined;
+    return (file) => {
+      try {
+        return { content: decryptFile(decodeEncryptedFile(file), identity.key) };
+      } catch (error) {
+        if (error instanceof EtokenBridgeError) return { fault: `it does not decrypt: ${error.message}` };
+        throw error;
+      }
+    };
   }
 
   /** What was accepted stays, also when the network fails later in the boot. */
@@ -119,7 +149,10 @@ export class LabPhone {
     file: Uint8Array,
     transport: Pick<PhoneTransport, 'ask'>,
   ): Promise<{ decision: Decision; content: Uint8Array | undefined }> {
-    const outcome = await this.#run(offerSignedFile(this.#state, file, name, this.#now()), transport);
+    const outcome = await this.#run(
+      offerSignedFile(this.#state, file, name, this.#now(), this.#decryption()),
+      transport,
+    );
     return { decision: this.#take(outcome), content: outcome.content };
   }
 

@@ -87,7 +87,7 @@ export class Stage {
   async addPhone(
     lab: Lab,
     name: string,
-    profile: Partial<Pick<PhoneProfile, 'securityByDefault'>> = {},
+    profile: Partial<Pick<PhoneProfile, 'securityByDefault' | 'encryptedConfiguration'>> = {},
     held: HeldFiles = {},
   ): Promise<LabPhone> {
     const mac = (0x00_00_5e_00_53_01 + this.#phones.size).toString(16).padStart(12, '0').toUpperCase();

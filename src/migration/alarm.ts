@@ -1,5 +1,5 @@
-import { readDevice, readDigest, readServer, type CellReading } from './inventory-cells.js';
-import { createXmlParser } from './inventory-libraries.js';
+import { alarmName, BrokenAlarm, parseAlarms, rootName, type DeviceTlInfo } from './alarm-xml.js';
+import { readDevice } from './inventory-cells.js';
 import type { TextLine } from './inventory-lines.js';
 import {
   Shared,
@@ -7,22 +7,10 @@ import {
   type InventoryPhone,
   type InventorySource,
   type ProblemList,
+  type UnusableRow,
 } from './inventory-phone.js';
 
-/** What a phone reports at registration about its trust lists (transcript phone-alarm-DeviceTLInfo-7821.txt). */
-export interface DeviceTlInfo {
-  readonly device: string;
-  /** Of the CTL file, in lower-case hex; `undefined` where none is installed. */
-  readonly ctl: string | undefined;
-  readonly itl: string | undefined;
-  /** Where it got its ITL, else its CTL. */
-  readonly tftpServer: string | undefined;
-  /** All parameters as they were written, in the order of the alarm. */
-  readonly parameters: ReadonlyMap<string, string>;
-}
-
-const alarmName = 'DeviceTLInfo';
-const rootName = 'x-cisco-alarm';
+export type { DeviceTlInfo } from './alarm-xml.js';
 
 /** Far above what a phone sends in one REFER. */
 const longestAlarm = 64 * 1024;
@@ -30,97 +18,12 @@ const longestAlarm = 64 * 1024;
 /** Phones send eight parameters. */
 const mostColumns = 64;
 
-/** An alarm in a log that cannot be used. */
-class BrokenAlarm extends Error {
-  /** Lines after the first of the alarm. */
-  readonly lines: number;
-
-  constructor(message: string, lines: number) {
-    super(message);
-    this.lines = lines;
-  }
-}
-
-/**
- * Reads one `x-cisco-alarm` element. A DOCTYPE is refused and no entity but those of XML itself is known, so that
- * nothing is ever expanded.
- *
- * @returns what it says of trust lists, alarm by alarm; nothing for alarms of other kinds.
- */
-function parseAlarms(xml: string): readonly DeviceTlInfo[] {
-  const parser = createXmlParser();
-  const found: DeviceTlInfo[] = [];
-  const path: string[] = [];
-  let parameters: Map<string, string> | undefined;
-  let name: string | undefined;
-  let value = '';
-  const fail = (message: string, linesAfter = 0): never => {
-    throw new BrokenAlarm(message, parser.line - 1 - linesAfter);
-  };
-  parser.on('error', (error) => fail(error.message.replace(/^\d+:\d+: /, '').replace(/\.$/, '')));
-  parser.on('doctype', () => fail('a DOCTYPE is not read'));
-  parser.on('text', (text) => {
-    if (name !== undefined) value += text;
-    else if (parameters !== undefined && text.trim() !== '') {
-      fail('text between the parameters: the alarm is cut', text.trimStart().split('\n').length - 1);
-    }
-  });
-  parser.on('cdata', () => fail('CDATA is not read'));
-  parser.on('opentag', ({ name: tag, attributes }) => {
-    path.push(tag);
-    if (path.join('/') === `${rootName}/Alarm` && attributes['Name'] === alarmName) parameters = new Map();
-    if (parameters === undefined) return;
-    if (name !== undefined || path.length > 4) fail(`an element <${tag.slice(0, 40)}> within a parameter`);
-    if (path.join('/') !== `${rootName}/Alarm/ParameterList/${tag}`) return;
-    name = attributes['name'] ?? fail('a parameter without a name');
-    if (parameters.has(name)) fail(`the parameter ${name.slice(0, 40)} is there twice: the alarm is cut`);
-    value = '';
-  });
-  parser.on('closetag', () => {
-    path.pop();
-    if (path.length === 3 && name !== undefined) {
-      parameters?.set(name, value);
-      name = undefined;
-    } else if (path.length === 1 && parameters !== undefined) {
-      found.push(describeAlarm(parameters));
-      parameters = undefined;
-    }
-  });
-  parser.write(xml).close();
-  return found;
-}
-
-/** @throws BrokenAlarm for the alarm as a whole: its first line is told. */
-function describeAlarm(parameters: ReadonlyMap<string, string>): DeviceTlInfo {
-  const valueOf = <T>(reading: CellReading<T>): T => {
-    if ('wrong' in reading) throw new BrokenAlarm(reading.wrong, 0);
-    return reading.value;
-  };
-  const read = (name: string): string => {
-    const value = parameters.get(name);
-    if (value === undefined) throw new BrokenAlarm(`the parameter ${name} is missing`, 0);
-    return value;
-  };
-  return {
-    device: valueOf(readDevice(read('DeviceName'))),
-    ctl: valueOf(readDigest(read('CTL_Signature'), 'CTL_Signature')),
-    itl: valueOf(readDigest(read('ITL_Signature'), 'ITL_Signature')),
-    tftpServer:
-      valueOf(readServer(parameters.get('ITL_TFTP_Server') ?? '')) ??
-      valueOf(readServer(parameters.get('CTL_TFTP_Server') ?? '')),
-    parameters,
-  };
-}
-
 /**
  * The DeviceTLInfo alarms in a text, with whatever stands between them.
  *
  * @param report told what is wrong with those that cannot be used, and in which line.
  */
-export function parseDeviceTlInfo(
-  text: string,
-  report: (line: number, message: string) => void = () => undefined,
-): readonly DeviceTlInfo[] {
+export function parseDeviceTlInfo(text: string, report: ReportBroken = () => undefined): readonly DeviceTlInfo[] {
   const found: DeviceTlInfo[] = [];
   const search = new AlarmSearch((_line, alarm) => found.push(alarm), report);
   for (const [index, line] of text.split(/\r\n|\n|\r/).entries()) search.line(index + 1, line);
@@ -128,15 +31,25 @@ export function parseDeviceTlInfo(
   return found;
 }
 
-/** Finds the alarms in the lines of a log. */
-class AlarmSearch {
+/** Told what is wrong with an alarm, in which line, and of which device it is where that can be read. */
+type ReportBroken = (line: number, message: string, device: string | undefined) => void;
+
+/** The device of an alarm that cannot be used; `undefined` where it names none, or several. */
+function deviceOf(xml: string): string | undefined {
+  const [only, ...others] = xml.matchAll(/<String\s+name\s*=\s*["']DeviceName["']\s*>([^<>&]*)<\/String\s*>/g);
+  const device = only === undefined || others.length > 0 ? undefined : readDevice(only[1] ?? '');
+  return device === undefined || 'wrong' in device ? undefined : device.value;
+}
+
+/** Finds the alarms in the lines of a log: of a fleet and of one phone alike. */
+export class AlarmSearch {
   readonly #take: (line: number, alarm: DeviceTlInfo) => void;
-  readonly #report: (line: number, message: string) => void;
+  readonly #report: ReportBroken;
   #begin = 0;
   #parts: string[] | undefined;
   #length = 0;
 
-  constructor(take: (line: number, alarm: DeviceTlInfo) => void, report: (line: number, message: string) => void) {
+  constructor(take: (line: number, alarm: DeviceTlInfo) => void, report: ReportBroken) {
     this.#take = take;
     this.#report = report;
   }
@@ -174,13 +87,14 @@ class AlarmSearch {
   #cut(message: string): void {
     if (this.#parts === undefined) return;
     // Alarms of other kinds are of no interest, whole or cut.
-    if (isOfTrustLists(this.#parts.join(''))) this.#report(this.#begin, `${alarmName} alarm: ${message}`);
+    const xml = this.#parts.join('');
+    if (isOfTrustLists(xml)) this.#report(this.#begin, `${alarmName} alarm: ${message}`, deviceOf(xml));
     this.#parts = undefined;
   }
 
   #finish(number: number, last: string): void {
     if (this.#parts === undefined) {
-      this.#report(number, 'the end of an alarm whose beginning is missing');
+      this.#report(number, 'the end of an alarm whose beginning is missing', undefined);
       return;
     }
     const xml = this.#parts.join('') + last;
@@ -190,7 +104,7 @@ class AlarmSearch {
       for (const alarm of parseAlarms(xml)) this.#take(this.#begin, alarm);
     } catch (error) {
       if (!(error instanceof BrokenAlarm)) throw error;
-      this.#report(this.#begin + error.lines, `${alarmName} alarm: ${error.message}`);
+      this.#report(this.#begin + error.lines, `${alarmName} alarm: ${error.message}`, deviceOf(xml));
     }
   }
 }
@@ -207,13 +121,16 @@ export class AlarmReader {
   readonly #shared = new Shared();
   readonly #columns: string[] = [];
   readonly #source: InventorySource;
+  readonly #problems: ProblemList;
+  readonly #broken: UnusableRow[] = [];
   #alarms = 0;
 
   constructor(file: string, problems: ProblemList) {
+    this.#problems = problems;
     this.#source = { file, kind: 'alarms', columns: this.#columns, separator: ',', byteOrderMark: false };
     this.#search = new AlarmSearch(
       (line, alarm) => this.#take(line, alarm),
-      (line, message) => problems.add(line, message),
+      (line, message, device) => this.#report(line, message, device),
     );
   }
 
@@ -223,20 +140,42 @@ export class AlarmReader {
 
   end(): FileReading {
     this.#search.end();
+    for (const row of this.#broken) {
+      const isTold = (this.#phones.get(row.device)?.line ?? 0) > row.line;
+      if (isTold) this.#problems.addKnown(row.line, row.message);
+      else this.#problems.addRow(row);
+    }
     const repeated = this.#alarms - this.#phones.size;
     const notes =
       repeated === 0 ? [] : [`${String(repeated)} alarms were followed by later ones of the same device, which count`];
     return { phones: this.#phones, notes, source: this.#source };
   }
 
+  /** Of a device that is named, a later alarm may tell all the same. */
+  #report(line: number, message: string, device: string | undefined): void {
+    if (device === undefined) {
+      this.#problems.add(line, message);
+      return;
+    }
+    const cells: string[] = [];
+    const column = this.#columnOf('DeviceName');
+    if (column !== undefined) cells[column] = device;
+    this.#broken.push({ device, source: this.#source, line, cells: whole(cells), message });
+  }
+
+  /** The place of a parameter among the columns; `undefined` when there are too many. */
+  #columnOf(name: string): number | undefined {
+    const column = this.#columns.indexOf(name);
+    if (column !== -1) return column;
+    return this.#columns.length >= mostColumns ? undefined : this.#columns.push(name) - 1;
+  }
+
   #take(line: number, { device, ctl, itl, tftpServer, parameters }: DeviceTlInfo): void {
     this.#alarms += 1;
     const cells: string[] = [];
     for (const [name, value] of parameters) {
-      let column = this.#columns.indexOf(name);
-      if (column === -1 && this.#columns.length >= mostColumns) continue;
-      if (column === -1) column = this.#columns.push(name) - 1;
-      cells[column] = this.#shared.text(value);
+      const column = this.#columnOf(name);
+      if (column !== undefined) cells[column] = this.#shared.text(value);
     }
     // Only phones with Security by Default send this alarm (it came with their ITL).
     const state = this.#shared.state({ ctl, itl, securityByDefault: true, tvsServers: undefined, tftpServer });
@@ -246,7 +185,12 @@ export class AlarmReader {
       state,
       source: this.#source,
       line,
-      cells: Array.from({ length: cells.length }, (_, index) => cells[index] ?? ''),
+      cells: whole(cells),
     });
   }
+}
+
+/** Cells without gaps. */
+function whole(cells: readonly string[]): readonly string[] {
+  return Array.from({ length: cells.length }, (_, index) => cells[index] ?? '');
 }

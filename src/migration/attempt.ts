@@ -22,6 +22,10 @@ export interface Attempt {
   readonly actions: readonly Action[];
   /** The groups that do not work now, since when and why. */
   readonly failures: ReadonlyMap<number, Failure>;
+  /** How many phones were there after each restart that did not work, all restarts together. */
+  readonly outage: number;
+  /** By group: how many phones it stands for. */
+  readonly sizes: readonly number[];
 }
 
 /** Does a move on trial. @throws RefusalError where a flow refuses. */
@@ -54,7 +58,9 @@ export function restartPhones(attempt: Attempt): Attempt {
     else if (!failures.has(index)) failures.set(index, { after: attempt.actions.length, ...reasonOf(boot) });
     return boot.phone;
   });
-  return { ...attempt, phones, failures };
+  let failing = 0;
+  for (const index of failures.keys()) failing += attempt.sizes[index] ?? 0;
+  return { ...attempt, phones, failures, outage: attempt.outage + failing };
 }
 
 /** Whether all phones that worked at the start would work if they restarted now. */

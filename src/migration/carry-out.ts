@@ -1,6 +1,6 @@
 import { formatHex } from '../bytes/index.js';
 import {
-  certificateNames,
+  isAtLeast,
   nodeCertificate,
   parseRelease,
   publisherOf,
@@ -23,7 +23,8 @@ import {
 import { InputError, RefusalError } from '../errors.js';
 import { digestOf } from '../signer/index.js';
 import type { TrustList } from '../trust-list/index.js';
-import { issueCertificate, type Certificate } from '../x509/index.js';
+import { issueCertificate, type Certificate, type DistinguishedName } from '../x509/index.js';
+import { ownCertificates } from './moves.js';
 import type { Action, CertificateNote, CtlFlow, ListSigner } from './plan.js';
 import type { StandIns } from './stand-ins.js';
 import { knowledgeOf, serveAgain, type ServedCluster, type World } from './world.js';
@@ -46,58 +47,80 @@ const pace = 600;
  */
 export async function carryOut(trial: Trial, world: World, action: Action): Promise<World> {
   const next = { ...world, now: world.now + pace };
-  const { source } = world;
-  const serveAs = async (changed: ServedCluster): Promise<World> => {
-    return { ...next, source: await serveAgain(trial.standIns, changed, next.now) };
-  };
-  switch (action.kind) {
-    case 'upload': {
-      const certificates = await Promise.all(action.certificates.map((note) => realCertificate(trial, note)));
-      return { ...next, source: upload(trial, source, action.store, certificates) };
-    }
-    case 'start-tvs':
-      return { ...next, source: { ...source, tvs: { ...source.tvs, [action.node]: 'running' } } };
-    case 'add-tvs-servers':
-      return { ...next, addedTvs: [...world.addedTvs, ...action.nodes] };
-    case 'build-ctl':
-      return { ...next, built: await buildCtl(trial, next, action.flow, action) };
-    case 'publish-ctl': {
-      const { securityMode } = action;
-      const cluster = { ...source.cluster, securityMode };
-      return { ...(await serveAs({ ...source, cluster, ctl: world.built })), built: undefined };
-    }
-    case 'cluster-ctl': {
-      const { securityMode } = action;
-      const ctl = await buildCtl(trial, next, action.flow, { ...action, tokens: [], accept: [] });
-      return serveAs({ ...source, cluster: { ...source.cluster, securityMode }, ctl });
-    }
-    case 'renew':
-      return serveAs({ ...source, cluster: await renew(trial, next, action.node, [action.certificate]) });
-    case 'rename': {
-      const own = certificateNames.filter((name) => name !== 'ITLRecovery');
-      const cluster = await renew(trial, next, action.node, own);
-      const nodes = cluster.nodes.map((node) => (node.name === action.node ? { ...node, name: action.name } : node));
-      const tvs = Object.entries(source.tvs).map(([node, state]) => [node === action.node ? action.name : node, state]);
-      return serveAs({
-        ...source,
-        cluster: { ...cluster, nodes },
-        tvs: Object.fromEntries(tvs) as ServedCluster['tvs'],
-      });
-    }
-    case 'remove-ctl-file':
-      return { ...next, source: { ...source, ctl: undefined, knowledge: knowledgeOf(source.cluster, undefined) } };
-    case 'empty-itls':
-      return serveAs({ ...source, isRolledBack: true });
-    case 'fill-itls':
-      return serveAs({ ...source, isRolledBack: false });
-    case 'change-release':
-      return serveAs({ ...source, cluster: { ...source.cluster, release: parseRelease(action.release) } });
-    case 'move-phones':
-      return { ...next, hasMoved: true };
-    case 'restart-phones':
-    case 'delete-list':
-      return next;
-  }
+  const change = await changes[action.kind](trial, next, withNewName(world, action) as never);
+  return { ...next, ...change };
+}
+
+/** Moves are tried in any order: one may follow the renaming of its node. */
+function withNewName({ newNames }: World, action: Action): Action {
+  return 'node' in action ? { ...action, node: newNames[action.node] ?? action.node } : action;
+}
+
+type Change<Kind extends Action['kind']> = (
+  trial: Trial,
+  world: World,
+  action: Extract<Action, { readonly kind: Kind }>,
+) => Promise<Partial<World>> | Partial<World>;
+
+/** What becomes of the servers by each kind of action. */
+const changes: { readonly [Kind in Action['kind']]: Change<Kind> } = {
+  upload: async (trial, { source }, { store, certificates: notes }) => {
+    const certificates = await Promise.all(notes.map((note) => realCertificate(trial, note)));
+    return { source: upload(trial, source, store, certificates) };
+  },
+  'start-tvs': (_trial, { source }, { node }) => ({ source: { ...source, tvs: { ...source.tvs, [node]: 'running' } } }),
+  'add-tvs-servers': (_trial, world, { nodes }) => ({ addedTvs: [...world.addedTvs, ...nodes] }),
+  'build-ctl': async (trial, world, action) => ({ built: await buildCtl(trial, world, action.flow, action) }),
+  'publish-ctl': async (trial, world, { securityMode }) => {
+    const cluster = { ...world.source.cluster, securityMode };
+    return { ...(await serving(trial, world, { cluster, ctl: world.built })), built: undefined };
+  },
+  'cluster-ctl': async (trial, world, action) => {
+    const { flow, securityMode } = action;
+    const ctl = await buildCtl(trial, world, flow, { ...action, tokens: [], accept: [] });
+    return serving(trial, world, { cluster: { ...world.source.cluster, securityMode }, ctl });
+  },
+  renew: async (trial, world, { node, certificate }) =>
+    serving(trial, world, { cluster: await renew(trial, world, node, [certificate]) }),
+  rename: async (trial, world, { node, name }) => {
+    const { cluster } = world.source;
+    const renewed = await renew(trial, world, node, ownCertificates);
+    const nodes = renewed.nodes.map((one) => (one.name === node ? { ...one, name } : one));
+    const tvs = renameKey(world.source.tvs, node, name);
+    const addedTvs = world.addedTvs.map((one) => (one === node ? name : one));
+    const newNames = { ...world.newNames, [node]: name };
+    return { ...(await serving(trial, world, { cluster: { ...cluster, nodes }, tvs })), addedTvs, newNames };
+  },
+  'remove-ctl-file': (trial, world) =>
+    serving(trial, world, { cluster: { ...world.source.cluster, securityMode: 'non-secure' }, ctl: undefined }),
+  'empty-itls': (trial, world) => serving(trial, world, { isRolledBack: true }),
+  'fill-itls': (trial, world) => serving(trial, world, { isRolledBack: false }),
+  'change-release': async (trial, world, { release }) => {
+    const cluster = { ...world.source.cluster, release: parseRelease(release) };
+    return serving(trial, world, { cluster: await withRecovery(trial, world, cluster) });
+  },
+  'move-phones': () => ({ hasMoved: true }),
+  'restart-phones': () => ({}),
+  'delete-list': () => ({}),
+};
+
+/** The source serves anew, with what has changed. */
+async function serving(trial: Trial, world: World, change: Partial<ServedCluster>): Promise<Pick<World, 'source'>> {
+  return { source: await serveAgain(trial.standIns, { ...world.source, ...change }, world.now) };
+}
+
+function renameKey<Value>(record: Readonly<Record<string, Value>>, from: string, to: string): Record<string, Value> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key === from ? to : key, value]));
+}
+
+/** From 10.0 a cluster has an ITLRecovery certificate; one that is upgraded makes it. */
+async function withRecovery(trial: Trial, world: World, cluster: Cluster): Promise<Cluster> {
+  const publisher = publisherOf(cluster);
+  if (publisher.certificates.ITLRecovery !== undefined || !isAtLeast(cluster.release, '10.0')) return cluster;
+  const subject = [{ type: 'CN', value: `ITLRECOVERY_${publisher.name}` }];
+  const ITLRecovery = await makeCertificate(trial, world, 'ITLRecovery', { subject, seed: publisher.name });
+  const changed = { ...publisher, certificates: { ...publisher.certificates, ITLRecovery } };
+  return { ...cluster, nodes: cluster.nodes.map((node) => (node === publisher ? changed : node)) };
 }
 
 function upload(
@@ -127,22 +150,34 @@ async function renew(
   for (const name of names) {
     const old = node.certificates[name];
     if (old === undefined) continue;
-    const key = await trial.standIns.newKey();
-    const serialNumber = digestOf(
-      'sha1',
-      new TextEncoder().encode(`${formatHex(old.serialNumber)} ${String(world.now)} ${name}`),
-    );
-    serialNumber[0] = ((serialNumber[0] ?? 0) & 0x3f) | 0x40;
+    const made = await makeCertificate(trial, world, name, { subject: old.subject, seed: formatHex(old.serialNumber) });
+    node = { ...node, certificates: { ...node.certificates, [name]: made } };
+  }
+  return { ...cluster, nodes: cluster.nodes.map((one) => (one.name === nodeName ? node : one)) };
+}
+
+/**
+ * A certificate that a cluster makes on the way. However many ways are tried, the successor of a certificate is made
+ * once: in no world does it meet itself.
+ *
+ * @param owner its names, and what makes its serial number another than that of any other.
+ */
+async function makeCertificate(
+  trial: Trial,
+  world: World,
+  name: CertificateName,
+  { subject, seed }: { readonly subject: DistinguishedName; readonly seed: string },
+): Promise<Certificate> {
+  return trial.standIns.made(`${seed} ${name}`, async (key) => {
+    const digest = digestOf('sha1', new TextEncoder().encode(`${seed} ${name}`));
+    // Sixteen bytes that DER writes as they are: positive, and without a leading zero.
+    const serialNumber = Uint8Array.from([((digest[0] ?? 0) & 0x3f) | 0x40, ...digest.subarray(1, 16)]);
     const notBefore = new Date(world.now * 1000);
     const notAfter = new Date(notBefore);
     notAfter.setUTCFullYear(notAfter.getUTCFullYear() + 5);
-    const made = await issueCertificate(
-      { subject: old.subject, publicKey: key, serialNumber: serialNumber.subarray(0, 16), notBefore, notAfter },
-      { name: old.subject, key },
-    );
-    node = { ...node, certificates: { ...node.certificates, [name]: trial.standIns.adopt(made, key) } };
-  }
-  return { ...cluster, nodes: cluster.nodes.map((one) => (one.name === nodeName ? node : one)) };
+    const request = { subject, publicKey: key, serialNumber, notBefore, notAfter };
+    return issueCertificate(request, { name: subject, key });
+  });
 }
 
 async function buildCtl(

@@ -38,7 +38,8 @@ const togetherOnOneNode: Danger = (situation, wanted) => {
   // From 12.0 ITLRecovery signs the ITL, and phones know it.
   if (isAtLeast(cluster.release, '12.0')) return undefined;
   const present = examineCtl(situation);
-  if (present.mode === 'token' && !present.isEmptied) return undefined;
+  // A CTL that a token at hand can update carries the phones over.
+  if (present.mode === 'token' && !present.isEmptied && present.tokensAtHand.length > 0) return undefined;
   for (const [name, changed] of changesByNode(situation, wanted)) {
     if (!changed.has('CallManager') || !changed.has('TVS')) continue;
     const others = tvsNodes(cluster).filter((node) => node.name !== name && isRunning(situation, node.name));

@@ -1,29 +1,25 @@
 import type { Decision } from '../phone/index.js';
-import { isEmptied } from '../ctl/index.js';
 import { recordFunction, signingRecords, verifyTrustList } from '../trust-list/index.js';
 import type { DiagnosisFinding, DiagnosisList } from './diagnosis.js';
 import {
   bothLists,
+  filledRecords,
   hasDigest,
-  heldList,
-  isEmptyItl,
+  holdSame,
+  isCtlDoubtful,
+  listNames,
   sha1Of,
   type DiagnosisCase,
-  listNames,
-  filledRecords,
-  holdSame,
 } from './diagnosis-case.js';
-import { tvsCertificateDiffers } from './diagnose-deletion.js';
-import { offerAll, type Offers } from './diagnosis-offers.js';
+import { findHelpfulDeletion, findWayOut } from './diagnose-ways-out.js';
+import { isCertain, offerAll, type Offers } from './diagnosis-offers.js';
+import { tvsCertificateDiffers } from './diagnosis-tvs.js';
 
-/** What the phone holds against what the server has (P2, P4, P5, P6, P11, P12). */
+/** What the phone holds against what the server has (P3 to P5, P11, P12). */
 export function checkHeldLists(opened: DiagnosisCase): readonly DiagnosisFinding[] {
   return [
     ...bothLists.flatMap((kind) => [...checkReport(opened, kind), ...checkList(opened, kind)]),
     ...checkConfiguration(opened),
-    ...checkLeftOver(opened),
-    ...checkHeldEmptyItl(opened),
-    ...checkPlainDevice(opened),
   ];
 }
 
@@ -68,10 +64,10 @@ function checkList(opened: DiagnosisCase, kind: DiagnosisList): readonly Diagnos
   const silent = offerAll(opened, 'silent');
   const decision = silent?.[kind];
   if (silent === undefined || decision === undefined) return [unknownList(opened, kind)];
-  if (decision.accepted) return [wouldTake(opened, kind, decision)];
   // A list of the wrong kind or size.
   if (decision.rule === 'P7') return [];
-  return [judgeByTvs(opened, kind, silent, decision)];
+  if (!decision.accepted) return [judgeByTvs(opened, kind, silent, decision)];
+  return [isCertain(opened, silent, decision) ? wouldTake(opened, kind, decision) : unknownList(opened, kind)];
 }
 
 function sameList(kind: DiagnosisList, sha1: string): DiagnosisFinding {
@@ -87,27 +83,32 @@ function sameList(kind: DiagnosisList, sha1: string): DiagnosisFinding {
   };
 }
 
+/** What the phone holds of either kind is not at hand, and would decide. */
 function unknownList(opened: DiagnosisCase, kind: DiagnosisList): DiagnosisFinding {
   const { held, served } = opened;
-  const unknown = bothLists.filter((one) => held[one].kind === 'unknown');
+  const isMissing = (one: DiagnosisList): boolean =>
+    held[one].kind === 'unknown' || (held[one].kind === 'untold' && (one === 'itl' || isCtlDoubtful(opened)));
+  const missing = bothLists.filter(isMissing);
+  const untold = missing.some((one) => held[one].kind === 'untold');
   const isItself = held[kind].kind === 'unknown';
   const name = listNames[kind];
-  const digests = unknown.map((one) => {
+  const shown = missing.map((one) => {
     const list = held[one];
-    return `the phone's ${listNames[one]} has the checksum ${list.kind === 'unknown' ? list.digest : ''}`;
+    return list.kind === 'unknown'
+      ? `the phone's ${listNames[one]} has the checksum ${list.digest}`
+      : `nobody told which ${listNames[one]} the phone holds: it may know the signer, or a TVS server that does`;
   });
   return {
     rule: 'P5',
     check: 'list-differs',
     severity: 'warning',
     list: kind,
-    what: `the phone's ${name} is not the server's; whether it would take that one cannot be told by a checksum`,
-    evidence: [
-      ...digests,
-      `the server's ${name} has SHA-1 ${served[kind]?.sha1 ?? ''}, MD5 ${served[kind]?.md5 ?? ''}`,
-    ],
+    what: `the phone's ${name} is not the server's; whether it would take that one cannot be told ${untold ? `before its ${missing.map((one) => listNames[one]).join(' and ')} is at hand` : 'by a checksum'}`,
+    evidence: [...shown, `the server's ${name} has SHA-1 ${served[kind]?.sha1 ?? ''}, MD5 ${served[kind]?.md5 ?? ''}`],
     whatToDo: [
-      `find the file with that checksum (backups of the TFTP server, "show ${isItself ? kind : 'ctl'}" of earlier times) and give it with ${unknown.map((one) => `--held-${one}`).join(' and ')}`,
+      untold
+        ? `give ${missing.map((one) => `--held-${one} (or --phone-${one}-checksum none, if the phone holds none)`).join(' and ')}`
+        : `find the file with that checksum (backups of the TFTP server, "show ${isItself ? kind : 'ctl'}" of earlier times) and give it with ${missing.map((one) => `--held-${one}`).join(' and ')}`,
       'reset the phone, and look at its status messages: a phone that takes the list says "Trust List Updated"',
     ],
   };
@@ -147,6 +148,7 @@ function judgeByTvs(opened: DiagnosisCase, kind: DiagnosisList, silent: Offers, 
     const vouched = offerAll(opened, 'vouching')?.[kind];
     if (vouched?.accepted === true) return needsTvs(kind, alone);
   }
+  if (!isCertain(opened, silent, alone)) return unknownList(opened, kind);
   return rejectedList(opened, kind, silent, byTvs ?? alone);
 }
 
@@ -175,15 +177,11 @@ function rejectedList(
   const assumed = silent.assumed.map((one) => {
     return `nobody told which ${listNames[one]} the phone holds; it was taken for none (--held-${one}, --phone-${one}-checksum)`;
   });
-  // A cluster of which nobody gave a CTL most likely has none.
-  const isCertain = silent.assumed.every(
-    (one) => one === 'ctl' && opened.served.ctl === undefined && opened.evidence.cluster?.securityMode !== 'mixed',
-  );
   const isPlain = decision.rule === 'P11' || decision.rule === 'P4';
   return {
     rule: decision.rule,
     check: 'list-rejected',
-    severity: isCertain ? 'error' : 'warning',
+    severity: 'error',
     list: kind,
     what: `the phone rejects the server's ${name} and keeps the old one`,
     evidence: [`${decision.rule}: ${decision.reason}`, ...assumed],
@@ -194,12 +192,14 @@ function rejectedList(
         ]
       : [
           'see the findings about TVS: a TVS server that the phone knows must run and know the signer',
-          ...(kind === 'ctl' && isSignerInServedItl(opened)
+          ...(kind === 'ctl' && isSignerInServedItl(opened) && isItlInReach(opened)
             ? [
                 "settle the ITL first: the server's ITL knows the signer of the CTL, so that a phone that has it takes the CTL (P5)",
               ]
             : []),
-          ...(kind === 'ctl' && opened.held.ctl.kind === 'known' ? ['else delete the CTL at the phone by hand'] : []),
+          ...(kind === 'ctl' && opened.held.ctl.kind === 'known'
+            ? ['else the CTL is deleted at the phone by hand: see below whether the ITL with it (A12)']
+            : []),
           ...(kind === 'itl' ? ['whether the ITL must be deleted by hand is said below (A12)'] : []),
         ],
   };
@@ -211,6 +211,14 @@ function isSignerInServedItl({ served }: DiagnosisCase): boolean {
   if (ctl === undefined || itl === undefined) return false;
   const [signer] = signingRecords(ctl);
   return signer !== undefined && filledRecords(itl, recordFunction.sast).some((record) => holdSame(record, signer));
+}
+
+/** Whether the phone can come to hold the server's ITL while it keeps its CTL. */
+function isItlInReach(opened: DiagnosisCase): boolean {
+  if (findWayOut(opened) !== undefined) return true;
+  const vouched = offerAll(opened, 'vouching')?.itl;
+  if (vouched?.accepted === true && tvsCertificateDiffers(opened).answer !== 'yes') return true;
+  return findHelpfulDeletion(opened)?.kind === 'itl';
 }
 
 /** P12: the signed configuration. */
@@ -229,76 +237,6 @@ function checkConfiguration(opened: DiagnosisCase): readonly DiagnosisFinding[] 
         'see that the TFTP server that signed it is of the cluster whose lists the phone holds',
         'restart TFTP on that node after a renewal of CallManager: it signs the configurations anew',
       ],
-    },
-  ];
-}
-
-/** P2: setting a cluster to non-secure leaves the CTL on the phones. */
-function checkLeftOver({ evidence, held, served, same }: DiagnosisCase): readonly DiagnosisFinding[] {
-  if (held.ctl.kind === 'none' || held.ctl.kind === 'untold') return [];
-  const isEmptiedCtl = served.ctl?.list !== undefined && isEmptied(served.ctl.list);
-  if (evidence.cluster?.securityMode !== 'non-secure' && !isEmptiedCtl) return [];
-  // The list of a cluster that was set to non-secure is what phones should hold.
-  if (isEmptiedCtl && same.ctl === true) return [];
-  return [
-    {
-      rule: 'P2',
-      check: 'ctl-left-over',
-      severity: 'warning',
-      list: 'ctl',
-      what: 'the cluster is non-secure, and the phone still holds a CTL of before: a missing CTL file removes none',
-      evidence: [
-        isEmptiedCtl ? "the servers of the server's CTL are emptied" : 'the cluster file says non-secure',
-        `the phone's CTL is ${held.ctl.kind === 'known' ? sha1Of(held.ctl.list) : held.ctl.digest}`,
-      ],
-      whatToDo: [
-        'delete the CTL at the phone by hand when it is in the way: it still decides whose lists and files are taken (P5, P12), and an empty ITL does not free the phone (P6)',
-      ],
-    },
-  ];
-}
-
-/** P6: the phone holds an empty ITL. */
-function checkHeldEmptyItl(opened: DiagnosisCase): readonly DiagnosisFinding[] {
-  const itl = heldList(opened, 'itl');
-  // That of the server is said of the server's list.
-  if (!opened.securityByDefault || itl === undefined || !isEmptyItl(itl) || opened.same.itl === true) return [];
-  const evidence = ["no TFTP and no TVS record of the phone's ITL holds a certificate"];
-  const finding = { rule: 'P6', check: 'empty-itl', list: 'itl' } as const;
-  if (opened.held.ctl.kind === 'known' || opened.held.ctl.kind === 'unknown') {
-    return [
-      {
-        ...finding,
-        severity: 'warning',
-        what: 'the ITL of the phone is empty, but it holds a CTL: the CTL still decides, and the phone cannot ask TVS (P9)',
-        evidence,
-        whatToDo: ['sign with a key that the CTL holds as a signer, or delete the CTL at the phone by hand'],
-      },
-    ];
-  }
-  return [
-    {
-      ...finding,
-      severity: 'note',
-      what: 'the ITL of the phone is empty and it holds no CTL: it takes any list and any configuration, whoever signed it',
-      evidence,
-      whatToDo: ['let it boot where it belongs: the next ITL that it takes ends this'],
-    },
-  ];
-}
-
-/** P11: the device has neither ITL nor TVS. */
-function checkPlainDevice(opened: DiagnosisCase): readonly DiagnosisFinding[] {
-  if (opened.securityByDefault) return [];
-  return [
-    {
-      rule: 'P11',
-      check: 'no-security-by-default',
-      severity: 'note',
-      list: undefined,
-      what: 'the device has no Security by Default: it has no ITL and asks no TVS, only its CTL counts',
-      evidence: ['it was told with --no-security-by-default'],
-      whatToDo: ['when its CTL knows the new signer no more, the CTL must be deleted at the device by hand'],
     },
   ];
 }

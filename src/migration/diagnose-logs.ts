@@ -209,7 +209,7 @@ function severalPhones(log: PhoneLog): readonly DiagnosisFinding[] {
       check: 'several-phones-in-log',
       severity: 'note',
       list: undefined,
-      what: `${log.source} has alarms of ${String(devices.size)} phones; the last one, ${last.device ?? 'without a name'}, is taken for the phone`,
+      what: `${log.source} has alarms of ${String(devices.size)} phones; the last one, ${last.device}, is taken for the phone`,
       evidence: [where(log, last.line)],
       whatToDo: ['for many phones use "etoken-bridge fleet check"; here give the log of one'],
     },

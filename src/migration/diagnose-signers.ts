@@ -11,13 +11,15 @@ import {
 } from '../trust-list/index.js';
 import type { DiagnosisFinding, DiagnosisSeverity } from './diagnosis.js';
 import { filledRecords, heldList, holdSame, shareCertificate, type DiagnosisCase } from './diagnosis-case.js';
-import { tvsCertificateDiffers } from './diagnose-deletion.js';
 import { describeSigner } from './diagnose-served.js';
-import { offerAll } from './diagnosis-offers.js';
+import { isCertain, offerAll, type TvsAssumption } from './diagnosis-offers.js';
+import { isUnrelated } from './diagnosis-relation.js';
+import { tvsCertificateDiffers } from './diagnosis-tvs.js';
 
 /** Why the signer is another than the phone knows (A1, A3, A4, A6, A7). */
 export function checkSigners(opened: DiagnosisCase): readonly DiagnosisFinding[] {
-  return [...bothRenewed(opened), ...ctlSigner(opened)];
+  // Between two clusters no CTL was changed: everything is another. Where nodes were renamed, all was renewed.
+  return [...bothRenewed(opened), ...(isUnrelated(opened) ? [] : ctlSigner(opened))];
 }
 
 /** A1: neither the signer nor any TVS certificate of the new ITL is known to the phone. */
@@ -25,8 +27,9 @@ function bothRenewed(opened: DiagnosisCase): readonly DiagnosisFinding[] {
   const [held, served] = [heldList(opened, 'itl'), opened.served.itl?.list];
   if (!opened.securityByDefault || held === undefined || served === undefined || opened.same.itl === true) return [];
   if (!verifyTrustList(served).verified) return [];
-  const silent = offerAll(opened, 'silent')?.itl;
-  if (silent?.accepted !== false || silent.rule !== 'P5') return [];
+  const offers = offerAll(opened, 'silent');
+  const silent = offers?.itl;
+  if (offers === undefined || silent?.accepted !== false || silent.rule !== 'P5') return [];
   const heldTvs = filledRecords(held, recordFunction.tvs);
   // An empty ITL was emptied on purpose (P6).
   if (heldTvs.length === 0) return [];
@@ -34,16 +37,20 @@ function bothRenewed(opened: DiagnosisCase): readonly DiagnosisFinding[] {
   const inLists = shareCertificate(filledRecords(served, recordFunction.tvs), heldTvs);
   const isRenewed = tvs.answer === 'unknown' ? !inLists : tvs.answer === 'yes';
   if (!isRenewed) return [];
+  const isOther = isUnrelated(opened);
   return [
     {
       rule: 'A1',
       check: 'both-renewed',
-      severity: 'error',
+      severity: isOther || !isCertain(opened, offers, silent) ? 'warning' : 'error',
       list: 'itl',
-      what: 'CallManager and TVS were both renewed before the phone had the new ITL: it knows neither the signer nor any TVS server',
+      what: isOther
+        ? 'if the nodes were renamed, CallManager and TVS were both renewed with it: the phone knows neither the signer nor any TVS server'
+        : 'CallManager and TVS were both renewed before the phone had the new ITL: it knows neither the signer nor any TVS server',
       evidence: [
         `the server's ITL is signed by ${describeSigner(served)}, which the phone's ITL does not know`,
         tvs.answer === 'yes' ? tvs.evidence : "none of the TVS records of the server's ITL is in the phone's",
+        ...(isCertain(opened, offers, silent) ? [] : ['nobody told which CTL the phone holds (--held-ctl)']),
       ],
       whatToDo: [
         'a second TVS server that the phone still knows, or a CTL that a token signs, would carry it over: see whether there is one',
@@ -68,13 +75,19 @@ function ctlSigner(opened: DiagnosisCase): readonly DiagnosisFinding[] {
 
 /** How bad it is: the phone rejects the list, it takes it if TVS vouches, it takes it. */
 function severityOf(opened: DiagnosisCase): DiagnosisSeverity {
-  const of = (assumption: 'silent' | 'asked' | 'vouching'): boolean | undefined =>
-    offerAll(opened, assumption)?.ctl?.accepted;
+  const of = (assumption: TvsAssumption): boolean | undefined => offerAll(opened, assumption)?.ctl?.accepted;
   if (of('silent') === true) return 'note';
+  if (!isSure(opened)) return 'warning';
   if (opened.tvs.length > 0) return of('asked') === true ? 'note' : 'error';
   return opened.securityByDefault && tvsCertificateDiffers(opened).answer !== 'yes' && of('vouching') === true
     ? 'warning'
     : 'error';
+}
+
+/** Whether everything that could know the signer of the CTL is at hand. */
+function isSure(opened: DiagnosisCase): boolean {
+  const offers = offerAll(opened, 'silent');
+  return offers?.ctl !== undefined && isCertain(opened, offers, offers.ctl);
 }
 
 function changedMode(opened: DiagnosisCase, held: TrustList, served: TrustList): DiagnosisFinding {
@@ -83,7 +96,6 @@ function changedMode(opened: DiagnosisCase, held: TrustList, served: TrustList):
     `the phone's CTL is signed by ${describeSigner(held)}`,
     `the server's by ${describeSigner(served)}`,
   ];
-  const byHand = 'devices without Security by Default cannot follow: their CTL must be deleted by hand (P11)';
   if (ctlMode(served) === 'token') {
     return {
       rule: 'A3',
@@ -92,10 +104,10 @@ function changedMode(opened: DiagnosisCase, held: TrustList, served: TrustList):
       list: 'ctl',
       what: 'the CTL went from tokenless to tokens: no token is in the CTL of the phone, which takes the new one only through TVS',
       evidence,
-      whatToDo: [
+      whatToDo: follow(
+        opened,
         'upload the certificates of both tokens to Phone-SAST-trust ("etoken-bridge token export"), or put the new CTL on the TVS servers, and restart TVS',
-        byHand,
-      ],
+      ),
     };
   }
   const [signer] = signingRecords(served);
@@ -112,11 +124,22 @@ function changedMode(opened: DiagnosisCase, held: TrustList, served: TrustList):
       ...evidence,
       ...(asServer ? ["the phone's CTL has that certificate as a server only (function 2), not as a signer (0)"] : []),
     ],
-    whatToDo: [
+    whatToDo: follow(
+      opened,
       'a phone with an ITL of the signing node finds the signer there; else TVS must vouch for it: see that TVS runs and knows it',
-      byHand,
-    ],
+    ),
   };
+}
+
+/** What phones need for the new signer. A device without Security by Default has neither ITL nor TVS to find it by. */
+function follow({ securityByDefault }: DiagnosisCase, byTvs: string): readonly string[] {
+  if (securityByDefault) {
+    return [byTvs, 'devices without Security by Default cannot follow: their CTL must be deleted by hand (P11)'];
+  }
+  return [
+    'sign the CTL with a key that the CTL of the device holds as a signer, if there is one: the device asks no TVS (P11)',
+    'else its CTL must be deleted at the device by hand',
+  ];
 }
 
 /** A6 and A7: tokenless before and after, and the signer is another. */
@@ -131,7 +154,7 @@ function renewedSigner(opened: DiagnosisCase, held: TrustList, served: TrustList
     return {
       ...signersRenewed,
       evidence: [...evidence, 'no signer of the one CTL is in the other'],
-      severity: 'error',
+      severity: isSure(opened) ? 'error' : 'warning',
     };
   }
   return {
@@ -141,10 +164,10 @@ function renewedSigner(opened: DiagnosisCase, held: TrustList, served: TrustList
     list: 'ctl',
     what: "the certificate that signs the tokenless CTL was renewed or changed: the phone's CTL does not know it as a signer",
     evidence,
-    whatToDo: [
+    whatToDo: follow(
+      opened,
       'see that TVS runs on the TVS servers of the phone and knows the new certificate (restart it after the renewal), then reset the phone',
-      'devices without Security by Default need their CTL deleted by hand (P11)',
-    ],
+    ),
   };
 }
 

@@ -1,12 +1,10 @@
 import { createHash } from 'node:crypto';
 import { equalBytes, formatHex } from '../bytes/index.js';
-import { FormatError } from '../errors.js';
 import { acceptsTvsServer, p9MayAskTvs, type PhoneState } from '../phone/index.js';
-import { decodeSignedHeader, type SignedHeader } from '../signed-file/index.js';
 import { recordFunction, recordHolds } from '../trust-list/index.js';
 import type { SignerNames } from '../tvs/index.js';
 import type { DiagnosisEvidence, DiagnosisFinding, DiagnosisRule, TvsEvidence, TvsSignerReply } from './diagnosis.js';
-import { filledRecords, phoneWithLists, type DiagnosisCase } from './diagnosis-case.js';
+import { filledRecords, phoneWithLists, signedHeaderOf, type DiagnosisCase } from './diagnosis-case.js';
 import { offerAll } from './diagnosis-offers.js';
 
 /** The signers that TVS should be asked for: those of the files of the server, each once. */
@@ -14,21 +12,12 @@ export function signersToAsk(evidence: Pick<DiagnosisEvidence, 'served' | 'confi
   const files = [evidence.served?.ctl, evidence.served?.itl, evidence.configuration];
   const signers = new Map<string, SignerNames>();
   for (const file of files) {
-    const header = file === undefined ? undefined : headerOf(file);
+    const header = file === undefined ? undefined : signedHeaderOf(file);
     if (header === undefined) continue;
     const { signerName: subjectName, issuerName, serialNumber } = header;
     signers.set(signerKey(header), { subjectName, issuerName, serialNumber });
   }
   return [...signers.values()];
-}
-
-function headerOf(file: Uint8Array): SignedHeader | undefined {
-  try {
-    return decodeSignedHeader(file);
-  } catch (error) {
-    if (error instanceof FormatError) return undefined;
-    throw error;
-  }
 }
 
 function signerKey({ issuerName, serialNumber }: Pick<SignerNames, 'issuerName' | 'serialNumber'>): string {
@@ -207,7 +196,7 @@ function filesSignedBy(
     { name: 'ITL', isList: true, bytes: served.itl?.bytes, wanted: [sast] },
     { name: 'configuration', isList: false, bytes: evidence.configuration, wanted: [ccmTftp, tftp] },
   ].filter(({ bytes }) => {
-    const header = bytes === undefined ? undefined : headerOf(bytes);
+    const header = bytes === undefined ? undefined : signedHeaderOf(bytes);
     return header !== undefined && signerKey(header) === signerKey(signer);
   });
   return { names: files.map(({ name }) => name), roles: files };

@@ -3,6 +3,7 @@ import { openCase } from './diagnosis-case.js';
 import { checkOtherCluster } from './diagnose-clusters.js';
 import { judgeDeletionOf } from './diagnose-deletion.js';
 import { checkHeldLists } from './diagnose-held.js';
+import { checkHeldState } from './diagnose-held-state.js';
 import { checkLogs } from './diagnose-logs.js';
 import { checkServedLists } from './diagnose-served.js';
 import { checkSigners } from './diagnose-signers.js';
@@ -15,12 +16,12 @@ import { checkTvs } from './diagnose-tvs.js';
 export function diagnose(evidence: DiagnosisEvidence): Diagnosis {
   const opened = openCase(evidence);
   const deletion = judgeDeletionOf(opened);
-  const foreign = checkOtherCluster(opened);
   const findings = [
     ...checkServedLists(opened),
     ...checkHeldLists(opened),
-    // Between two clusters nothing was renewed: everything is another.
-    ...(foreign.length > 0 ? foreign : checkSigners(opened)),
+    ...checkHeldState(opened),
+    ...checkOtherCluster(opened),
+    ...checkSigners(opened),
     ...checkTvs(opened),
     ...checkLogs(opened),
     ...(deletion.finding === undefined ? [] : [deletion.finding]),

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { equalBytes } from '../bytes/index.js';
 import { FormatError } from '../errors.js';
 import { createPhone, type PhoneState } from '../phone/index.js';
+import { decodeSignedHeader, type SignedHeader } from '../signed-file/index.js';
 import {
   decodeTrustList,
   recordFunction,
@@ -9,7 +10,7 @@ import {
   type TrustList,
   type TrustListRecord,
 } from '../trust-list/index.js';
-import type { DiagnosisEvidence, DiagnosisList, TvsCertificateEvidence, TvsEvidence } from './diagnosis.js';
+import type { DiagnosisEvidence, DiagnosisList, TvsEvidence } from './diagnosis.js';
 import type { HeldList } from './situation.js';
 
 /** A file of the TFTP server. */
@@ -154,29 +155,23 @@ export function phoneWithLists(opened: DiagnosisCase, tvsServers: readonly strin
   return createPhone(profile, { ctl: heldList(opened, 'ctl'), itl: heldList(opened, 'itl'), tvsServers });
 }
 
-/** The certificates of TVS that are at hand. */
-export interface KnownTvsCertificates {
-  readonly certificates: readonly TvsCertificateEvidence[];
-  /** Whether the phone may have another TVS server, whose certificate nobody told. */
-  readonly incomplete: boolean;
+/**
+ * Whether the phone may well hold a CTL that nobody gave: it reported one that is not at hand, or nobody told of one
+ * though the cluster has one.
+ */
+export function isCtlDoubtful({ held, served, evidence }: DiagnosisCase): boolean {
+  if (held.ctl.kind === 'unknown') return true;
+  return held.ctl.kind === 'untold' && (served.ctl !== undefined || evidence.cluster?.securityMode === 'mixed');
 }
 
-/**
- * What the TVS servers showed and what files hold. The cluster file speaks for the servers that did not answer, and for
- * all when none was asked.
- */
-export function tvsCertificates({ evidence, tvs }: DiagnosisCase): KnownTvsCertificates {
-  const shown = tvs.flatMap((one) =>
-    one.kind === 'answered' ? [{ name: `TVS ${one.server}`, certificate: one.certificate }] : [],
-  );
-  const files = evidence.tvsCertificates ?? [];
-  const isSilent = tvs.some(({ kind }) => kind === 'unreachable');
-  if (!isSilent && shown.length + files.length > 0) return { certificates: [...shown, ...files], incomplete: false };
-  const ofCluster = (evidence.cluster?.nodes ?? []).flatMap(({ name, services, certificates }) => {
-    const certificate = services.includes('TVS') ? certificates.TVS : undefined;
-    return certificate === undefined ? [] : [{ name: `TVS of ${name}`, certificate: certificate.der }];
-  });
-  return { certificates: [...shown, ...files, ...ofCluster], incomplete: files.length + ofCluster.length === 0 };
+/** The header of a signed file; `undefined` for what is none. */
+export function signedHeaderOf(file: Uint8Array): SignedHeader | undefined {
+  try {
+    return decodeSignedHeader(file);
+  } catch (error) {
+    if (error instanceof FormatError) return undefined;
+    throw error;
+  }
 }
 
 /** The records of a list that hold a certificate or its hash for a function. */

@@ -12,7 +12,7 @@ import {
 } from '../phone/index.js';
 import { recordFunction, signingRecords } from '../trust-list/index.js';
 import type { DiagnosisList } from './diagnosis.js';
-import { reckonPhone, type DiagnosisCase } from './diagnosis-case.js';
+import { isCtlDoubtful, reckonPhone, type DiagnosisCase } from './diagnosis-case.js';
 
 /**
  * What TVS says: nothing, for no server answers; what the servers that were asked said; or that it vouches for whatever
@@ -29,14 +29,22 @@ export interface Offers {
   readonly configuration: Decision | undefined;
 }
 
-/** Offers the phone what the server has; `undefined` when it is not known what the phone holds. */
-export function offerAll(opened: DiagnosisCase, assumption: TvsAssumption): Offers | undefined {
+/**
+ * Offers the phone what the server has; `undefined` when it is not known what the phone holds.
+ *
+ * @param change what happens to the phone before, e.g. a deletion.
+ */
+export function offerAll(
+  opened: DiagnosisCase,
+  assumption: TvsAssumption,
+  change: (phone: PhoneState) => PhoneState = (phone) => phone,
+): Offers | undefined {
   const reckoning = reckonPhone(opened);
   if (reckoning === undefined) return undefined;
   const { served, evidence, securityByDefault } = opened;
   // Without a TVS server in its configuration a phone would ask nobody.
   const servers = assumption === 'asked' ? reckoning.phone.tvsServers : ['TVS'];
-  let phone: PhoneState = securityByDefault ? { ...reckoning.phone, tvsServers: servers } : reckoning.phone;
+  let phone = change(securityByDefault ? { ...reckoning.phone, tvsServers: servers } : reckoning.phone);
   const run = <Result extends { readonly state: PhoneState; readonly decision: Decision }>(
     steps: Deciding<Result>,
   ): Decision => {
@@ -56,6 +64,15 @@ export function offerAll(opened: DiagnosisCase, assumption: TvsAssumption): Offe
   const signed =
     configuration === undefined ? undefined : run(offerSignedFile(phone, configuration, undefined, evidence.now));
   return { assumed: reckoning.assumed, ctl, itl, configuration: signed };
+}
+
+/**
+ * Whether a decision stands whatever a list is that nobody told. An ITL may always be there, a CTL where there is reason
+ * to think so. What was found in a list that is at hand stays found there; what was not may be found in the other.
+ */
+export function isCertain(opened: DiagnosisCase, { assumed }: Offers, decision: Decision): boolean {
+  if (!assumed.some((kind) => kind === 'itl' || isCtlDoubtful(opened))) return true;
+  return decision.accepted ? decision.rule !== 'P3' && decision.rule !== 'P6' : decision.rule === 'P7';
 }
 
 function answer(opened: DiagnosisCase, phone: PhoneState, question: TvsQuestion, assumption: TvsAssumption): TvsReply {

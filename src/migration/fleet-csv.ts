@@ -9,7 +9,7 @@ const formulaStart = /^(\s*[=+\-@]|[\t\r\n])/;
 
 /**
  * The phones of some fates as CSV, in the order of the inventory: all columns as they were, with verdict, rule and
- * reason added. Separator and byte order mark are those of the first CSV file that was read.
+ * reason added; after them, with the unknown ones, the lines that cannot be used, where they name a device. Separator and byte order mark are those of the first CSV file that was read.
  *
  * Cells of a CSV file come out exactly as they came in, also those that begin with `=`, `+`, `-` or `@`: they are the
  * administrator's own, `-` stands for no list, and telephone numbers begin with `+`. Cells of alarms, which come from
@@ -23,7 +23,8 @@ export function formatPhonesCsv(
 ): string {
   const wanted = new Map<string, (typeof verdicts)[number]>();
   for (const verdict of verdicts) {
-    if (fates.includes(verdict.fate)) for (const device of verdict.group.devices) wanted.set(device, verdict);
+    if (verdict.fate !== undefined && fates.includes(verdict.fate))
+      for (const device of verdict.group.devices) wanted.set(device, verdict);
   }
   const csv = inventory.sources.find(({ kind }) => kind === 'csv');
   const separator = csv?.separator ?? ',';
@@ -33,7 +34,10 @@ export function formatPhonesCsv(
     const verdict = wanted.get(phone.device);
     if (verdict === undefined) continue;
     const { rule = '', reason = '' } = verdict.because ?? {};
-    rows.push([...columns.cellsOf(phone), verdict.fate, rule, reason]);
+    rows.push([...columns.cellsOf(phone), verdict.fate ?? '', rule, reason]);
+  }
+  for (const row of fates.includes('unknown') ? inventory.unusable.rows : []) {
+    rows.push([...columns.cellsOf(row), 'unknown', '', `line ${String(row.line)} cannot be used: ${row.message}`]);
   }
   const text = rows.map((row) => `${row.map((cell) => formatCell(cell, separator)).join(separator)}\r\n`).join('');
   return csv?.byteOrderMark === true ? `\uFEFF${text}` : text;
@@ -67,7 +71,7 @@ class Columns {
     }
   }
 
-  cellsOf({ source, cells }: InventoryPhone): readonly string[] {
+  cellsOf({ source, cells }: Pick<InventoryPhone, 'source' | 'cells'>): readonly string[] {
     const row = this.titles.map(() => '');
     const places = this.#places.get(source) ?? [];
     for (const [index, cell] of cells.entries()) {

@@ -13,7 +13,7 @@ import {
 } from '../phone/index.js';
 import { signingRecords, type TrustList } from '../trust-list/index.js';
 import type { PhoneGroup } from './situation.js';
-import { findNode, knowledgeOf } from './world.js';
+import { findNode, knowledgeOf, tvsNodes } from './world.js';
 
 /** How TVS answers phones: as the servers of a cluster would, or as it is assumed. */
 export type TvsAnswers = (question: TvsQuestion, state: PhoneState, offered: TrustList) => TvsReply;
@@ -44,6 +44,13 @@ export function tvsOfCluster(cluster: Cluster, ctl: TrustList | undefined): TvsA
     if (!decision.accepted) return unreachable(decision.reason);
     return question.kind === 'query' ? knowledge.query(question) : knowledge.verify(question.certificate);
   };
+}
+
+/** The TVS servers of phones of which no others are known: the first three nodes with TVS. */
+export function tvsServersOf(cluster: Cluster): readonly string[] {
+  return tvsNodes(cluster)
+    .slice(0, 3)
+    .map(({ name }) => name);
 }
 
 /** What a phone is offered a list with. */

@@ -2,6 +2,7 @@ import type { Cluster } from '../cluster/index.js';
 import type { Decision, ListKind, PhoneState } from '../phone/index.js';
 import { recordFunction, recordHolds, type TrustList } from '../trust-list/index.js';
 import { offerList, phoneThatHolds, tvsIsSilent, tvsOfCluster, tvsVouches, type TvsAnswers } from './fleet-offer.js';
+import { untold } from './inventory-phone.js';
 import type { HeldList, PhoneGroup } from './situation.js';
 import { findNode, tftpNodes } from './world.js';
 
@@ -40,7 +41,8 @@ export type FleetFate = 'kept' | 'needs-tvs' | 'lost' | 'unknown';
 /** A group of phones, and what becomes of it. */
 export interface FleetVerdict {
   readonly group: PhoneGroup;
-  readonly fate: FleetFate;
+  /** `undefined` where nothing is offered to anybody: then nobody can be kept or lost. */
+  readonly fate: FleetFate | undefined;
   /** The CTL first. Devices without Security by Default are offered no ITL (rule P11). */
   readonly lists: readonly ListVerdict[];
   /** What decided that a group is lost or cannot be told. */
@@ -72,7 +74,8 @@ export function judgeGroup(group: PhoneGroup, offer: Offer, answers: TvsAnswers,
     withTvs: certain(decision),
     withoutTvs: certain(withoutTvs[index]?.decision),
   }));
-  return { group, lists, ...concludeGroup(lists, unknown) };
+  const isOffered = offer.ctl !== undefined || offer.itls.length > 0;
+  return { group, lists, ...(isOffered ? concludeGroup(lists, unknown) : { fate: undefined, because: undefined }) };
 }
 
 /**
@@ -150,16 +153,25 @@ function concludeGroup(
     return { fate: 'lost', because: { rule: withTvs.rule, reason: `${name}: ${withTvs.reason}` } };
   }
   if (unknown.length > 0 && lists.length > 0) {
-    return { fate: 'unknown', because: { rule: '', reason: `they hold ${unknown.join(' and ')}, not at hand` } };
+    return { fate: 'unknown', because: { rule: '', reason: unknown.join('; ') } };
   }
   const needsTvs = lists.some(({ withoutTvs }) => withoutTvs?.accepted === false);
   return { fate: needsTvs ? 'needs-tvs' : 'kept', because: undefined };
 }
 
+/** Why nobody can tell what phones of a group decide. */
 function unknownLists({ ctl, itl, securityByDefault }: PhoneGroup): readonly string[] {
+  const held = [['CTL', ctl] as const, ...(securityByDefault ? [['ITL', itl] as const] : [])];
+  const missing: string[] = [];
+  const silent: string[] = [];
+  for (const [name, list] of held) {
+    if (list.kind !== 'unknown') continue;
+    if (list.digest === untold) silent.push(`their ${name}`);
+    else missing.push(`the ${name} ${list.digest}`);
+  }
   return [
-    ...(ctl.kind === 'unknown' ? [`the CTL ${ctl.digest}`] : []),
-    ...(itl.kind === 'unknown' && securityByDefault ? [`the ITL ${itl.digest}`] : []),
+    ...(missing.length === 0 ? [] : [`they hold ${missing.join(' and ')}, not at hand`]),
+    ...(silent.length === 0 ? [] : [`the inventory does not tell ${silent.join(' and ')}`]),
   ];
 }
 

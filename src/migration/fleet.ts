@@ -1,10 +1,13 @@
 import {
   devicesByState,
   Shared,
+  untold,
   type Inventory,
   type InventoryPhone,
   type InventoryProblem,
   type InventoryState,
+  type UnusableLines,
+  type UnusableRow,
 } from './inventory-phone.js';
 import type { KnownLists } from './known-lists.js';
 import type { HeldList, PhoneGroup } from './situation.js';
@@ -12,7 +15,7 @@ import type { HeldList, PhoneGroup } from './situation.js';
 /** A list that phones hold and that is not at hand. */
 export interface UnknownList {
   readonly kind: 'ctl' | 'itl';
-  /** In lower-case hex; 40 digits are SHA-1, 32 are MD5. */
+  /** In lower-case hex; 40 digits are SHA-1, 32 are MD5. {@link untold}: not even that is known. */
   readonly digest: string;
   /** How many phones hold it. */
   readonly phones: number;
@@ -39,6 +42,7 @@ export function joinInventories(inventories: readonly Inventory[]): Inventory {
   if (only !== undefined && others.length === 0) return only;
   const phones = new Map<string, InventoryPhone>();
   const problems: InventoryProblem[] = [];
+  const contradicting: UnusableRow[] = [];
   let problemCount = 0;
   const shared = new Shared();
   for (const inventory of inventories) {
@@ -52,17 +56,35 @@ export function joinInventories(inventories: readonly Inventory[]): Inventory {
         continue;
       }
       const place = before === undefined ? '' : `${before.source.file}, line ${String(before.line)}`;
+      const message = `${phone.device} is in ${place}, too, which is used`;
       problemCount += 1;
-      problems.push({
-        file: phone.source.file,
-        line: phone.line,
-        message: `${phone.device} is in ${place}, too, which is used`,
-      });
+      problems.push({ file: phone.source.file, line: phone.line, message });
+      if (before === undefined || !saysTheSame(before.state, phone.state)) contradicting.push({ ...phone, message });
     }
   }
+  const unusable = joinUnusable(inventories, contradicting);
   const sources = inventories.flatMap((one) => one.sources);
   const notes = inventories.flatMap((one) => one.notes);
-  return { phones, states: devicesByState(phones.values()), sources, problems, problemCount, notes };
+  return { phones, states: devicesByState(phones.values()), sources, problems, problemCount, unusable, notes };
+}
+
+function saysTheSame(left: InventoryState, right: InventoryState): boolean {
+  const shared = new Shared();
+  return shared.state(left) === shared.state(right);
+}
+
+/** The lines that cannot be used, without those of phones that tell of themselves in a later alarm. */
+function joinUnusable(inventories: readonly Inventory[], contradicting: readonly UnusableRow[]): UnusableLines {
+  const isTold = ({ device, source }: UnusableRow, index: number): boolean =>
+    inventories.some(
+      ({ phones }, other) =>
+        other !== index && phones.get(device)?.source.kind === 'alarms' && (source.kind === 'csv' || other > index),
+    );
+  const rows = inventories.map((one) => one.unusable.rows);
+  const kept = rows.flatMap((own, index) => own.filter((row) => !isTold(row, index)));
+  const nameless = inventories.reduce((sum, { unusable }) => sum + unusable.count - unusable.rows.length, 0);
+  const others = contradicting.filter((row) => !isTold(row, -1));
+  return { count: nameless + kept.length + others.length, rows: [...kept, ...others] };
 }
 
 /** `undefined` when one does not add to the other. */
@@ -76,7 +98,7 @@ function joinPhones(before: InventoryPhone, phone: InventoryPhone, shared: Share
 /** A phone of a CSV file that holds what its alarm says; with an ITL it has Security by Default. */
 function updatePhone(phone: InventoryPhone, { ctl, itl, tftpServer }: InventoryState, shared: Shared): InventoryPhone {
   const { state } = phone;
-  const securityByDefault = state.securityByDefault || itl !== undefined;
+  const securityByDefault = state.securityByDefault || (itl !== undefined && itl !== untold);
   return {
     ...phone,
     state: shared.state({ ...state, ctl, itl, securityByDefault, tftpServer: tftpServer ?? state.tftpServer }),

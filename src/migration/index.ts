@@ -23,7 +23,7 @@ export {
   type Wanted,
   type WantedMode,
 } from './situation.js';
-export { checkPlanFile, formatPlan, parsePlan, planDigest, type PlanFileCheck } from './plan-file.js';
+export { checkPlanFile, formatPlan, parsePlan, parsePlanFile, planDigest, type PlanFileCheck } from './plan-file.js';
 export {
   checkJournalPlan,
   formatJournalEntry,
@@ -44,7 +44,15 @@ export {
 } from './progress.js';
 export { parseDeviceTlInfo, type DeviceTlInfo } from './alarm.js';
 export { formatPhonesCsv, verdictColumns } from './fleet-csv.js';
-export { judgeAgainst, type Acceptance } from './fleet-offer.js';
+export {
+  judgeAgainst,
+  offerList,
+  tvsIsSilent,
+  tvsOfCluster,
+  tvsServersOf,
+  type Acceptance,
+  type TvsAnswers,
+} from './fleet-offer.js';
 export {
   judgeFleet,
   type FleetFate,
@@ -57,11 +65,14 @@ export { groupPhones, joinInventories, type Fleet, type GroupOptions, type Unkno
 export { columnNames, type ColumnMeaning } from './inventory-columns.js';
 export { hasSecurityByDefault } from './inventory-models.js';
 export {
+  untold,
   type Inventory,
   type InventoryPhone,
   type InventoryProblem,
   type InventorySource,
   type InventoryState,
+  type UnusableLines,
+  type UnusableRow,
 } from './inventory-phone.js';
 export { InventoryReader, readInventory } from './inventory.js';
 export { KnownLists, type KnownList } from './known-lists.js';

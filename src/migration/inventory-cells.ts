@@ -1,8 +1,10 @@
+import { untold } from './inventory-phone.js';
+
 /** What a cell says, or what is wrong with it. */
 export type CellReading<T> = { readonly value: T } | { readonly wrong: string };
 
 /** What inventories and phones write for a list or server that is not there. */
-const noneWords: ReadonlySet<string> = new Set(['', '-', 'none', 'not installed', 'n/a']);
+const noneWords: ReadonlySet<string> = new Set(['-', 'none', 'not installed', 'n/a']);
 
 /** Longer than every name of a device that a cluster takes. */
 const longestDeviceName = 128;
@@ -26,10 +28,11 @@ export function readDevice(text: string): CellReading<string> {
 
 /**
  * The checksum of a list: SHA-1 (40 hex digits) or MD5 (32), with or without blanks or colons between the bytes; in
- * lower case without them. `undefined` where no list is held.
+ * lower case without them. `undefined` where no list is held, {@link untold} for an empty cell, which says neither.
  */
 export function readDigest(text: string, column: string): CellReading<string | undefined> {
   const word = text.trim().toLowerCase();
+  if (word === '') return { value: untold };
   if (noneWords.has(word)) return { value: undefined };
   const digits = word.replaceAll(/[\s:]/g, '');
   if (/^([0-9a-f]{40}|[0-9a-f]{32})$/.test(digits)) return { value: digits };
@@ -37,8 +40,9 @@ export function readDigest(text: string, column: string): CellReading<string | u
   return { wrong: `${column} is ${found}, not 40 hex digits (SHA-1), 32 (MD5) or "none"` };
 }
 
-/** The TVS servers of a device, separated by blanks, `;`, `|` or commas. */
-export function readServers(text: string): CellReading<readonly string[]> {
+/** The TVS servers of a device, separated by blanks, `;`, `|` or commas; `undefined` for an empty cell. */
+export function readServers(text: string): CellReading<readonly string[] | undefined> {
+  if (text.trim() === '') return { value: undefined };
   if (noneWords.has(text.trim().toLowerCase())) return { value: [] };
   const servers = text.split(/[\s;|,]+/).filter((server) => server !== '');
   const wrong = servers.find((server) => !/^[a-z0-9[\]:._-]{1,255}$/i.test(server));
@@ -49,7 +53,7 @@ export function readServers(text: string): CellReading<readonly string[]> {
 /** The name or address of one server; `undefined` where none is told. */
 export function readServer(text: string): CellReading<string | undefined> {
   const server = text.trim();
-  if (noneWords.has(server.toLowerCase())) return { value: undefined };
+  if (server === '' || noneWords.has(server.toLowerCase())) return { value: undefined };
   if (!/^[a-z0-9[\]:._-]{1,255}$/i.test(server))
     return { wrong: `${quote(server)} is no name or address of a TFTP server` };
   return { value: server };

@@ -65,7 +65,6 @@ const mostLines = 64;
  */
 export class CsvInventoryReader {
   readonly #header: CsvHeader;
-  readonly #problems: ProblemList;
   readonly #headerLine: number;
   readonly #rows: InventoryRows;
   #records: RecordText[] = [];
@@ -75,7 +74,6 @@ export class CsvInventoryReader {
   constructor(file: string, header: CsvHeader, byteOrderMark: boolean, problems: ProblemList, headerLine: number) {
     const { columns, separator } = header;
     this.#header = header;
-    this.#problems = problems;
     this.#headerLine = headerLine;
     this.#rows = new InventoryRows(header, { file, kind: 'csv', columns, separator, byteOrderMark }, problems);
   }
@@ -97,7 +95,12 @@ export class CsvInventoryReader {
     if (!hasOpenQuote(text)) this.#record({ number, text });
     else if (text.startsWith('"') || text.includes(`${this.#header.separator}"`)) this.#open = [line];
     // It opens no cell, so that no later line closes it: an inch mark, for one.
-    else this.#problems.add(number, 'a quote (") is not closed');
+    else this.#broken(line, 'a quote (") is not closed');
+  }
+
+  /** Its cells are where its separators are, as far as that can be told. */
+  #broken({ number, text }: RecordText, message: string): void {
+    this.#rows.addBroken(number, text.split(this.#header.separator), message);
   }
 
   #continue(line: TextLine): void {
@@ -122,7 +125,7 @@ export class CsvInventoryReader {
     const [first, ...others] = this.#open;
     this.#open = [];
     if (first === undefined) return;
-    this.#problems.add(first.number, 'a quote (") is not closed');
+    this.#broken(first, 'a quote (") is not closed');
     for (const line of others) this.line(line);
   }
 
@@ -151,7 +154,7 @@ export class CsvInventoryReader {
     // One of them is broken: each on its own.
     for (const { number, text } of records) {
       const [cells, ...others] = parseRecords(text, separator) ?? [];
-      if (cells === undefined || others.length > 0) this.#problems.add(number, 'its quotes (") are wrong');
+      if (cells === undefined || others.length > 0) this.#broken({ number, text }, 'its quotes (") are wrong');
       else this.#rows.add(number, cells);
     }
   }

@@ -1,6 +1,9 @@
+/** Stands in the place of a checksum that the inventory does not tell: the phone may hold a list, or none. */
+export const untold = 'not told';
+
 /** What a phone decides by, as an inventory tells it. Phones that hold the same share one of these. */
 export interface InventoryState {
-  /** The checksum of the list in lower-case hex: 40 digits are SHA-1, 32 are MD5; `undefined`: it holds none. */
+  /** The checksum of the list in lower-case hex: 40 digits are SHA-1, 32 are MD5; `undefined`: it holds none; {@link untold}. */
   readonly ctl: string | undefined;
   readonly itl: string | undefined;
   readonly securityByDefault: boolean;
@@ -42,6 +45,18 @@ export interface InventoryProblem {
   readonly message: string;
 }
 
+/** A line that was not used, of which the name of the device is readable all the same. */
+export interface UnusableRow extends Pick<InventoryPhone, 'device' | 'source' | 'line' | 'cells'> {
+  readonly message: string;
+}
+
+/** The lines that were not used, and of whose phones no other line tells all the same. */
+export interface UnusableLines {
+  readonly count: number;
+  /** Those of which the name of the device is readable, in the order of the file. */
+  readonly rows: readonly UnusableRow[];
+}
+
 /** An inventory that was read. */
 export interface Inventory {
   /** By the name of the device, in the order of the file. */
@@ -52,6 +67,7 @@ export interface Inventory {
   /** The first thousand of the lines that were not used. */
   readonly problems: readonly InventoryProblem[];
   readonly problemCount: number;
+  readonly unusable: UnusableLines;
   /** What was decided where the inventory does not say it. */
   readonly notes: readonly string[];
 }
@@ -65,14 +81,30 @@ const mostProblems = 1000;
 /** Collects the lines of one file that cannot be used. */
 export class ProblemList {
   readonly problems: InventoryProblem[] = [];
+  readonly rows: UnusableRow[] = [];
   count = 0;
+  /** Lines of whose phones nothing else tells, and not even the name is readable. */
+  nameless = 0;
   readonly #file: string;
 
   constructor(file: string) {
     this.#file = file;
   }
 
+  /** A line that is of no phone that can be named. */
   add(line: number, message: string): void {
+    this.nameless += 1;
+    this.addKnown(line, message);
+  }
+
+  /** A line of a phone that can be named. */
+  addRow(row: UnusableRow): void {
+    this.rows.push(row);
+    this.addKnown(row.line, row.message);
+  }
+
+  /** A line that says of its phone what another one says too. */
+  addKnown(line: number, message: string): void {
     this.count += 1;
     if (this.problems.length < mostProblems) this.problems.push({ file: this.#file, line, message });
   }

@@ -4,6 +4,7 @@ import { columnTitles, type ColumnMeaning } from './inventory-columns.js';
 import { hasSecurityByDefault } from './inventory-models.js';
 import {
   Shared,
+  untold,
   type FileReading,
   type InventoryPhone,
   type InventorySource,
@@ -31,6 +32,7 @@ export class InventoryRows {
   readonly #known = new Map<string, CellReading<unknown>>();
   /** How many phones of each model were decided by the model, and how. */
   readonly #byModel = new Map<string, { count: number; has: boolean }>();
+  #withoutServers = 0;
 
   constructor(header: CsvHeader, source: InventorySource, problems: ProblemList) {
     this.#header = header;
@@ -41,17 +43,45 @@ export class InventoryRows {
   add(line: number, cells: readonly string[]): void {
     if (cells.length !== this.#header.columns.length) {
       const [found, wanted] = [String(cells.length), String(this.#header.columns.length)];
-      this.#problems.add(line, `it has ${found} columns, and the header has ${wanted}`);
+      this.addBroken(line, cells, `it has ${found} columns, and the header has ${wanted}`);
       return;
     }
     const phone = this.#phoneOf(line, cells);
     if ('wrong' in phone) {
-      this.#problems.add(line, phone.wrong);
+      const device = readDevice(this.#cellOf('device', cells) ?? '');
+      if ('wrong' in device) this.#problems.add(line, phone.wrong);
+      else this.#addRow(line, cells, device.value, phone.wrong);
       return;
     }
     const before = this.#phones.get(phone.device);
-    if (before === undefined) this.#phones.set(phone.device, phone);
-    else this.#problems.add(line, `${phone.device} is here twice; line ${String(before.line)} is used`);
+    if (before === undefined) {
+      this.#phones.set(phone.device, phone);
+      if (phone.state.securityByDefault && this.#cellOf('tvs', cells)?.trim() === '') this.#withoutServers += 1;
+      return;
+    }
+    const message = `${phone.device} is here twice; line ${String(before.line)} is used`;
+    // Where they contradict each other nobody can tell which one is right.
+    if (before.state === phone.state) this.#problems.addKnown(line, message);
+    else this.#addRow(line, cells, phone.device, message);
+  }
+
+  /** A line whose cells may not be where they belong: only what is certainly the name of a phone is taken for one. */
+  addBroken(line: number, cells: readonly string[], message: string): void {
+    const device = readDevice(this.#cellOf('device', cells) ?? '');
+    if ('value' in device && /^SEP[0-9A-F]{12}$/.test(device.value)) {
+      this.#addRow(line, cells, device.value, message);
+    } else {
+      this.#problems.add(line, message);
+    }
+  }
+
+  #addRow(line: number, cells: readonly string[], device: string, message: string): void {
+    this.#problems.addRow({ device, source: this.#source, line, cells, message });
+  }
+
+  #cellOf(meaning: ColumnMeaning, cells: readonly string[]): string | undefined {
+    const place = this.#header.at[meaning];
+    return place === undefined ? undefined : cells[place];
   }
 
   end(): FileReading {
@@ -59,10 +89,7 @@ export class InventoryRows {
   }
 
   #phoneOf(line: number, cells: readonly string[]): InventoryPhone | { readonly wrong: string } {
-    const cell = (meaning: ColumnMeaning): string | undefined => {
-      const place = this.#header.at[meaning];
-      return place === undefined ? undefined : cells[place];
-    };
+    const cell = (meaning: ColumnMeaning): string | undefined => this.#cellOf(meaning, cells);
     const device = readDevice(cell('device') ?? '');
     if ('wrong' in device) return device;
     const ctl = this.#read('ctl', cell('ctl') ?? '', readDigest);
@@ -75,15 +102,16 @@ export class InventoryRows {
     if ('wrong' in tftp) return tftp;
     const told = this.#read('securityByDefault', cell('securityByDefault') ?? '', readBoolean);
     if ('wrong' in told) return told;
-    if (told.value === false && itl.value !== undefined) {
+    const hasItl = itl.value !== undefined && itl.value !== untold;
+    if (told.value === false && hasItl) {
       return { wrong: `it has an ITL, and ${columnTitles.securityByDefault} is no: one of them is wrong` };
     }
     const model = cell('model')?.trim();
     const state: InventoryState = {
       ctl: ctl.value,
       itl: itl.value,
-      securityByDefault: told.value ?? this.#decideByModel(model, itl.value !== undefined),
-      tvsServers: this.#header.at.tvs === undefined ? undefined : tvs.value,
+      securityByDefault: told.value ?? this.#decideByModel(model, hasItl),
+      tvsServers: tvs.value,
       tftpServer: tftp.value,
     };
     return {
@@ -120,6 +148,17 @@ export class InventoryRows {
   }
 
   #notes(): readonly string[] {
+    return [...this.#noteServers(), ...this.#noteModels()];
+  }
+
+  #noteServers(): readonly string[] {
+    if (this.#withoutServers === 0) return [];
+    return [
+      `${printable(this.#source.file)} has empty cells in the column ${columnTitles.tvs}: the usual servers are taken for ${String(this.#withoutServers)} phones; "none" says that a phone has none`,
+    ];
+  }
+
+  #noteModels(): readonly string[] {
     const total = [...this.#byModel.values()].reduce((sum, { count }) => sum + count, 0);
     if (total === 0) return [];
     const without = [...this.#byModel].filter(([, { has, count }]) => !has && count > 0);

@@ -66,11 +66,12 @@ export class InventoryReader {
         `is no inventory: no DeviceTLInfo alarm is in it, and its first line is no header ("${first}")`,
       );
     }
-    const { count } = this.#problems;
+    const { count, rows, nameless } = this.#problems;
+    const unusable = { count: nameless + rows.length, rows: rows.toSorted((left, right) => left.line - right.line) };
     // Records are read in batches, broken quotes at once.
     const problems = this.#problems.problems.sort((left, right) => left.line - right.line);
     const states = devicesByState(phones.values());
-    return { phones, states, sources: [source], problems, problemCount: count, notes };
+    return { phones, states, sources: [source], problems, problemCount: count, unusable, notes };
   }
 
   #line(line: TextLine): void {

@@ -21,6 +21,8 @@ export type JournalEntry =
       readonly timestamp: number;
       /** Whether everything was as the step wants it before anybody did anything. */
       readonly already?: boolean | undefined;
+      /** Of a step that builds a list: SHA-256 of all that it is built from, lower-case hex. */
+      readonly inputs?: string | undefined;
     }
   | {
       readonly entry: 'done';
@@ -84,6 +86,7 @@ function broken(name: string, line: number): InputError {
 /** The keys of each entry and what they must be. */
 const isText = (value: unknown): boolean => typeof value === 'string' && value !== '';
 const isSha1 = (value: unknown): boolean => typeof value === 'string' && /^[0-9a-f]{40}$/.test(value);
+const isSha256 = (value: unknown): boolean => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
 const perhaps = (is: (value: unknown) => boolean) => (value: unknown) => value === undefined || is(value);
 const isTimestamp = (value: unknown): boolean =>
   typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff;
@@ -91,10 +94,15 @@ const isTimestamp = (value: unknown): boolean =>
 const fieldsOf: Readonly<Record<JournalEntry['entry'], Readonly<Record<string, (value: unknown) => boolean>>>> = {
   plan: {
     version: (value) => value === 1,
-    digest: (value) => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value),
+    digest: isSha256,
     created: isText,
   },
-  begun: { step: isText, timestamp: isTimestamp, already: perhaps((value) => typeof value === 'boolean') },
+  begun: {
+    step: isText,
+    timestamp: isTimestamp,
+    already: perhaps((value) => typeof value === 'boolean'),
+    inputs: perhaps(isSha256),
+  },
   done: { step: isText, sha1: perhaps(isSha1) },
   'undo-begun': { step: isText, to: perhaps(isText) },
   undone: { step: isText, sha1: perhaps(isSha1) },

@@ -30,12 +30,17 @@ function plainPhonesWithCtl({ phones, ctl }: Situation): readonly PhoneGroup[] {
 const tokenNotInList: Danger = (situation, wanted) => {
   const present = examineCtl(situation);
   if (present.mode !== 'token' || present.tokensAtHand.length > 0) return undefined;
-  const changesTokens =
-    wanted.mode === 'token' ||
-    wanted.mode === 'non-secure' ||
-    wanted.mode === 'no-ctl' ||
-    signsWithTokens(situation, wanted);
-  if (!changesTokens || (present.isEmptied && wanted.mode !== 'token')) return undefined;
+  const { mode } = wanted;
+  const isChanged = mode === undefined ? signsWithTokens(situation, wanted) : mode !== 'tokenless';
+  if (!isChanged || (present.isEmptied && mode !== 'token')) return undefined;
+  if (mode === undefined) {
+    return {
+      severity: 'refused',
+      message:
+        'none of the tokens at hand is in the present CTL, which must name the new certificates: nobody could sign it',
+      advice: 'bring a token of the list, or go tokenless as well (--to tokenless)',
+    };
+  }
   return {
     severity: 'warning',
     message: 'none of the tokens at hand is in the present CTL: it cannot be changed, only replaced by a new one',
@@ -126,23 +131,33 @@ function differentKeys({ tokens }: Situation): number {
   return new Set(tokens.map(({ publicKey }) => formatHex(publicKey))).size;
 }
 
-/** A8: clients before 10.0 find no token in a tokenless CTL. */
+/** A8: clients before 10.0 find no token in a tokenless CTL, nor in what an emptied one leaves on the phones. */
 const tokenlessBelow10: Danger = (situation, wanted) => {
-  const present = examineCtl(situation);
-  const isTokenless = wanted.mode === 'tokenless' || (wanted.mode === undefined && present.mode === 'tokenless');
-  if (!isTokenless || isAtLeast(releaseAfter(situation, wanted), '10.0')) return undefined;
+  const { mode } = examineCtl(situation);
+  const staysTokenless = mode === 'tokenless' && wanted.mode !== 'token' && wanted.mode !== 'no-ctl';
+  const isChange = wanted.mode !== undefined || wanted.release !== undefined || (wanted.renewals ?? []).length > 0;
+  const release = releaseAfter(situation, wanted);
+  if (!(staysTokenless || wanted.mode === 'tokenless') || !isChange || isAtLeast(release, '10.0')) return undefined;
   return {
     severity: 'refused',
-    message: `tokenless lists begin with 10.0, and the release is ${releaseAfter(situation, wanted).text}: its CTL client finds no token in the list and could not change it`,
-    advice: 'go to tokens before the release changes',
+    message: `tokenless lists begin with 10.0, and the release is ${release.text}: its CTL client finds no token in the list and could not change it`,
+    advice: 'go to tokens before the release changes, or to no CTL at all (--to token, --to no-ctl)',
   };
 };
 
+function namedLists(
+  { ctl, itls }: Pick<Situation, 'ctl' | 'itls'>,
+  where: string,
+): readonly (readonly [string, TrustList])[] {
+  const named = Object.entries(itls).map(([node, itl]) => [`the ITL of ${node}${where}`, itl] as const);
+  return ctl === undefined ? named : [[`the CTL${where}`, ctl], ...named];
+}
+
 /** A9: what the servers serve is rejected by every phone. */
-const notVerified: Danger = ({ ctl, itls }) => {
+const notVerified: Danger = ({ ctl, itls }, { destination }) => {
   const lists = [
-    ...(ctl === undefined ? [] : [['the CTL', ctl] as const]),
-    ...Object.entries(itls).map(([node, itl]) => [`the ITL of ${node}`, itl] as const),
+    ...namedLists({ ctl, itls }, ''),
+    ...(destination === undefined ? [] : namedLists(destination, ' of the new cluster')),
   ];
   for (const [what, list] of lists) {
     const verification = verifyTrustList(list);

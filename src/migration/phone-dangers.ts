@@ -1,55 +1,83 @@
-import { equalBytes } from '../bytes/index.js';
-import { createPhone, decide, offerTrustList, type TvsReply } from '../phone/index.js';
+import { uploadedCertificates } from '../cluster/index.js';
+import {
+  acceptsTvsServer,
+  createPhone,
+  decide,
+  offerTrustList,
+  type TvsQuestion,
+  type TvsReply,
+} from '../phone/index.js';
 import { recordFunction, recordHolds, type TrustList } from '../trust-list/index.js';
+import { createTvsKnowledge } from '../tvs/index.js';
 import type { Danger } from './dangers.js';
-import type { PhoneGroup, Situation } from './situation.js';
+import type { PhoneGroup, Situation, Wanted } from './situation.js';
 import { findNode, tftpNodes, tvsNodes } from './world.js';
 
-/** A10: a phone at its new cluster asks what it holds, and the TVS of the old one. */
+/**
+ * A10: a phone at its new cluster decides by what it holds, and asks the TVS of the old one. Whether it takes the lists of
+ * the new cluster it is asked as it will be: the CTL first, then the ITL.
+ */
 const movedBetweenClusters: Danger = (situation, { destination }) => {
   if (destination === undefined) return undefined;
-  const offered = [destination.ctl, ...Object.values(destination.itls)].filter((list) => list !== undefined);
-  const unknown = offered.filter((list) => !isVouchedFor(situation, list));
-  const hasCtl = situation.phones.some(({ ctl }) => ctl.kind !== 'none');
-  if (unknown.length === 0) return undefined;
+  const stuck = situation.phones.filter((phone) => !takesLists(situation, phone, destination));
+  if (stuck.length === 0) return undefined;
+  const hasCtl = stuck.some(({ ctl }) => ctl.kind !== 'none');
+  const rest = hasCtl ? '; they hold a CTL, which emptying the ITLs does not empty' : '';
   return {
     severity: 'warning',
-    message: `phones do not know who signs the lists of the new cluster: neither their lists nor Phone-SAST-trust of the old cluster name the signer${hasCtl ? '; they hold a CTL, which emptying the ITLs does not empty' : ''}`,
+    message: `${countPhones(stuck)} do not take the lists of the new cluster: neither what they hold nor TVS of the old cluster vouches for the signer${rest}`,
     advice:
       "upload the new cluster's CallManager and ITLRecovery certificates to Phone-SAST-trust of the old one, and leave its TVS running; without a CTL the ITLs may be emptied instead",
   };
 };
 
-function isVouchedFor({ cluster, phones }: Situation, list: TrustList): boolean {
-  const signer = list.records.find((record) => isSigner(list, record.serialNumber, record.issuerName));
-  const certificate = signer?.certificate;
-  if (certificate === undefined) return false;
-  const stores = ['Phone-SAST-trust', 'CallManager'].flatMap((store) => cluster.trustStores[store] ?? []);
-  if (stores.some(({ der }) => signer !== undefined && recordHolds(signer, der))) return true;
-  const holds = (held: PhoneGroup['ctl']): boolean =>
-    held.kind === 'known' &&
-    held.list.records.some((record) => record.function === recordFunction.sast && recordHolds(record, certificate));
-  return phones.length > 0 && phones.every(({ ctl, itl }) => holds(ctl) || holds(itl));
+function countPhones(groups: readonly PhoneGroup[]): string {
+  const count = groups.reduce((sum, { devices }) => sum + devices.length, 0);
+  return count === 1 ? '1 phone' : `${String(count)} phones`;
 }
 
-function isSigner(
-  { header }: TrustList,
-  serialNumber: Uint8Array | undefined,
-  issuerName: string | undefined,
-): boolean {
-  return (
-    serialNumber !== undefined && equalBytes(serialNumber, header.serialNumber) && issuerName === header.issuerName
+function takesLists(situation: Situation, phone: PhoneGroup, destination: NonNullable<Wanted['destination']>): boolean {
+  const { cluster, ctl } = situation;
+  // Nobody can tell, and the verdict on the phone says so.
+  if (phone.ctl.kind === 'unknown' || phone.itl.kind === 'unknown') return true;
+  const knowledge = createTvsKnowledge({ trustStores: uploadedCertificates(cluster), ctl });
+  const servers = phone.tvsServers.length === 0 ? tvsNodes(cluster).map(({ name }) => name) : phone.tvsServers;
+  let state = createPhone(
+    { mac: '000000000000', model: '', securityByDefault: phone.securityByDefault, encryptedConfiguration: false },
+    { ctl: listOf(phone.ctl), itl: listOf(phone.itl), tvsServers: servers },
   );
+  const ask = (question: TvsQuestion): TvsReply => {
+    const node = findNode(cluster, question.server);
+    const TVS = node?.certificates.TVS;
+    const isRunning = node !== undefined && (situation.tvs[node.name] ?? 'running') === 'running';
+    if (!isRunning || TVS === undefined || question.kind !== 'query' || !acceptsTvsServer(state, TVS.der).accepted) {
+      return { status: 'unreachable', reason: 'TVS cannot be reached' };
+    }
+    return knowledge.query(question);
+  };
+  const [node] = tftpNodes(destination.cluster);
+  const offers = [['ctl', destination.ctl] as const, ['itl', destination.itls[node?.name ?? '']] as const];
+  for (const [kind, list] of offers) {
+    if (list === undefined || (kind === 'itl' && !phone.securityByDefault)) continue;
+    // When it happens makes no difference: nothing is in the TVS cache yet.
+    const outcome = decide(offerTrustList(state, kind, list, 0), ask);
+    if (!outcome.decision.accepted) return false;
+    ({ state } = outcome);
+  }
+  return true;
+}
+
+function listOf(held: PhoneGroup['ctl']): TrustList | undefined {
+  return held.kind === 'known' ? held.list : undefined;
 }
 
 /** A12, as far as a planner can tell: the phone rejects the ITL, and no TVS is left that it would believe. */
 const itlMustBeDeleted: Danger = (situation) => {
   const stuck = situation.phones.filter((phone) => isStuck(situation, phone));
   if (stuck.length === 0) return undefined;
-  const count = stuck.reduce((sum, { devices }) => sum + devices.length, 0);
   return {
     severity: 'warning',
-    message: `${String(count)} phones reject the ITL that their server serves now, and the TVS certificates are none of those in their ITL: before anything is changed, their ITL must be deleted by hand`,
+    message: `${countPhones(stuck)} reject the ITL that their server serves now, and the TVS certificates are none of those in the ITL they hold: before anything is changed, it must be deleted by hand`,
     advice:
       'first look for a backup of the old CallManager key, which saves them all; "diagnose" goes through the four conditions',
   };

@@ -100,8 +100,9 @@ export const phoneLogPatterns: readonly PhoneLogPattern[] = [
     read: ([, server]) => ({ kind: 'tvs-asked', server }),
   },
   {
+    // Not of "no failure" and "timeout set to 5".
     pattern:
-      /^(?=.*(?:SECUREAPP|SECD)).{0,200}?\bTVS\b.*\b(?:fail\w*|refused|unreachable|not reachable|timed out|timeout)\b/i,
+      /^(?=.*(?:SECUREAPP|SECD)).{0,200}?\bTVS\b.*\b(?:failed|(?<!\b(?:no|without|0) )fail(?:s|ures?)?|refused|unreachable|not reachable|timed out|(?<!\b(?:no|set) )timeout(?!\s*(?:[=:\d(]|(?:is|of|set|to|value)\b)))\b/i,
     read: ({ input }) => ({ kind: 'tvs-failed', server: undefined, reason: input }),
   },
   {

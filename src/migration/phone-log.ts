@@ -44,9 +44,9 @@ export type PhoneLogEvent =
   | {
       readonly kind: 'alarm';
       readonly line: number;
-      readonly device: string | undefined;
-      readonly ctl: LoggedDigest | undefined;
-      readonly itl: LoggedDigest | undefined;
+      readonly device: string;
+      readonly ctl: LoggedDigest;
+      readonly itl: LoggedDigest;
     };
 
 /** What a TVS server wrote about one question. */
@@ -95,7 +95,7 @@ export function readPhoneLog(text: string, source: string): PhoneLog {
   const lines = text.split(/\r\n|\r|\n/);
   const reader = new Reader();
   for (const entry of entriesOf(lines)) reader.read(entry);
-  return { source, lines: lines.length, events: [...reader.end(), ...readAlarms(text)] };
+  return { source, lines: lines.length, events: [...reader.end(), ...readAlarms(lines)] };
 }
 
 /** Copies out of documents break lines: what begins like no entry goes on with the one before. */

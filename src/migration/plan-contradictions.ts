@@ -15,6 +15,9 @@ const actionsOfCheck: Readonly<Partial<Record<string, readonly string[]>>> = {
   'tvs-answers': [...['upload', 'start-tvs', 'add-tvs-servers', 'renew', 'publish-ctl', 'cluster-ctl'], ...wideActions],
   'tvs-vouches': [...['upload', 'start-tvs', 'add-tvs-servers', 'renew', 'publish-ctl', 'cluster-ctl'], ...wideActions],
   'certificate-renewed': ['renew', 'rename'],
+  'node-renamed': ['rename'],
+  'itl-emptied': ['empty-itls'],
+  'itl-filled': ['fill-itls'],
 };
 
 /** The flows whose lists have tokens. */
@@ -139,6 +142,7 @@ class PlanReader {
     if (name === 'tftp-serves') {
       if (this.#lookAtBuilt(check, keyPath, index)) this.#lookAtSame(check, action, 'built', keyPath);
     }
+    if (name === 'node-renamed') this.#lookAtSame(check, action, 'node', keyPath);
     if (name === 'certificate-renewed' && kind === 'renew') {
       this.#lookAtSame(check, action, 'node', keyPath);
       this.#lookAtSame(check, action, 'certificate', keyPath);

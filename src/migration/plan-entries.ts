@@ -52,6 +52,9 @@ export const checkKinds = [
   'tvs-answers',
   'tvs-vouches',
   'certificate-renewed',
+  'node-renamed',
+  'itl-emptied',
+  'itl-filled',
   'confirm',
 ] as const;
 
@@ -81,6 +84,7 @@ function matching(what: string, pattern: RegExp, hint: string): Read<string> {
 
 export const anyText: Read<string> = (text) => ({ value: text });
 export const sha1: Read<string> = matching('SHA-1', /^[0-9a-f]{40}$/, 'write 40 hex digits, lower case');
+export const sha256: Read<string> = matching('SHA-256', /^[0-9a-f]{64}$/, 'write 64 hex digits, lower case');
 export const sha1OrNothing: Read<string> = matching(
   'SHA-1',
   /^(?:[0-9a-f]{40})?$/,

@@ -28,6 +28,7 @@ import {
   serial,
   sha1,
   sha1OrNothing,
+  sha256,
   signerKinds,
   stepId,
   truth,
@@ -39,16 +40,19 @@ import {
 } from './plan-entries.js';
 import type { Plan } from './plan.js';
 
-let builtSchema: Zod.ZodType<Plan> | undefined;
+/** A plan as it stands in a file: with the digest that its writer gave it. */
+type WrittenPlan = Plan & { readonly digest?: string | undefined };
 
-function planSchema(): Zod.ZodType<Plan> {
+let builtSchema: Zod.ZodType<WrittenPlan> | undefined;
+
+function planSchema(): Zod.ZodType<WrittenPlan> {
   builtSchema ??= buildSchema(loadZod());
   return builtSchema;
 }
 
 type ScalarOf = <Value>(read: Read<Value>) => Zod.ZodPipe<Zod.ZodString, Zod.ZodTransform<Value, string>>;
 
-function buildSchema(z: typeof Zod): Zod.ZodType<Plan> {
+function buildSchema(z: typeof Zod): Zod.ZodType<WrittenPlan> {
   const scalar: ScalarOf = (read) =>
     z.string().transform((text, context) => {
       const reading = read(text);
@@ -96,6 +100,7 @@ function buildSchema(z: typeof Zod): Zod.ZodType<Plan> {
   return z.strictObject({
     version: scalar(versionOne),
     created: scalar(moment),
+    digest: scalar(sha256).optional(),
     from: z.strictObject({ mode: scalar(word('mode', endModes)), ...end }),
     to: z.strictObject({
       mode: scalar(word('mode', endModes)),
@@ -181,6 +186,9 @@ function buildCheck(z: typeof Zod, scalar: ScalarOf) {
       // Of a certificate that an earlier step renews nothing is known yet.
       before: scalar(sha1OrNothing),
     }),
+    z.strictObject({ check: z.literal('node-renamed'), node: scalar(nodeName), name: scalar(nodeName) }),
+    z.strictObject({ check: z.literal('itl-emptied'), node: scalar(nodeName) }),
+    z.strictObject({ check: z.literal('itl-filled'), node: scalar(nodeName) }),
     z.strictObject({ check: z.literal('confirm'), question: scalar(anyText) }),
   ]);
 }
@@ -188,14 +196,23 @@ function buildCheck(z: typeof Zod, scalar: ScalarOf) {
 /** The plan, when its shape is right, and what is wrong with each entry by itself. */
 export interface PlanShape {
   readonly plan: Plan | undefined;
+  /** The digest that stands in the file. */
+  readonly digest: string | undefined;
   readonly problems: readonly ClusterProblem[];
 }
 
 /** Checks each entry of a plan by itself: the keys, the types, the form of each value. */
 export function checkPlanShape(yaml: YamlText): PlanShape {
   const result = planSchema().safeParse(yaml.value);
-  if (result.success) return { plan: result.data, problems: [] };
-  return { plan: undefined, problems: result.error.issues.flatMap((issue) => explainIssue(issue, yaml)) };
+  if (result.success) {
+    const { digest, ...plan } = result.data;
+    return { plan, digest, problems: [] };
+  }
+  return {
+    plan: undefined,
+    digest: undefined,
+    problems: result.error.issues.flatMap((issue) => explainIssue(issue, yaml)),
+  };
 }
 
 const start: Place = { line: 1, column: 1 };

@@ -108,6 +108,15 @@ export type StepCheck =
       /** SHA-1 of the certificate before; lower-case hex. */
       readonly before: string;
     }
+  /**
+   * The cluster file names the node by its new name only, its own certificates are others than before, and the ITLs hold
+   * them.
+   */
+  | { readonly check: 'node-renamed'; readonly node: string; readonly name: string }
+  /** The TFTP and TVS records of the ITL that the node's TFTP server serves hold no certificate (rule P6). */
+  | { readonly check: 'itl-emptied'; readonly node: string }
+  /** The TFTP and TVS records of the ITL that the node's TFTP server serves hold their certificates. */
+  | { readonly check: 'itl-filled'; readonly node: string }
   /** Nobody but the administrator can tell. */
   | { readonly check: 'confirm'; readonly question: string };
 

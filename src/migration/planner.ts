@@ -6,6 +6,7 @@ import { attemptAction, isSafe, restartPhones, type Attempt } from './attempt.js
 import type { Trial } from './carry-out.js';
 import { requireConsistency } from './consistency.js';
 import { findDangers } from './dangers.js';
+import { untold } from './inventory-phone.js';
 import type { Action, Finding, GroupVerdict, Plan, PlanEnd, Step } from './plan.js';
 import { describeStart, examineCtl, modeOf, sha1Of } from './present.js';
 import { findRescue } from './rescue.js';
@@ -45,17 +46,18 @@ export async function planMigration(situation: Situation, wanted: Wanted, option
   const standIns = new StandIns(options.makeKey ?? (() => generateRsaKey(1024)));
   const trial: Trial = { standIns, known: knownCertificates(situation, wanted), accept };
   const start = await begin(standIns, situation, wanted, Math.floor(options.now.getTime() / 1000));
-  const found = await searchWay(trial, restartIfNeeded(start, situation), situation, wanted);
+  const found = await searchWay(trial, { situation, wanted, start, isBehind: isBehind(situation) });
   if (found.attempt === undefined) {
     throw found.refusal ?? new RefusalError('wrong-mode', 'there is no way from the present state to the wanted one');
   }
   const rescue = await findRescue(trial, found.attempt);
-  const steps = await writeDown(trial, start, [...found.attempt.actions, ...rescue], situation);
+  const actions = withNewNames([...found.attempt.actions, ...rescue]);
+  const { steps, end } = await writeDown(trial, start, actions, situation);
   return {
     version: 1,
     created: options.now.toISOString(),
     from: describeStart(situation),
-    to: describeEnd(found.attempt, wanted),
+    to: describeEnd(end, wanted),
     findings: acceptedFindings(dangers, accept),
     steps,
     phones: describePhones(found.attempt, situation.phones, steps, rescue),
@@ -76,19 +78,20 @@ function refuse(refused: readonly Finding[]): void {
 
 /** The servers and phones before anything is done; phones that do not work now are failures from the beginning. */
 async function begin(standIns: StandIns, situation: Situation, wanted: Wanted, now: number): Promise<Attempt> {
+  // All twins first: a list that is rewritten before one of them is there would name the real certificate.
   await prepareStandIns(standIns, situation);
   if (wanted.destination !== undefined) await prepareStandIns(standIns, { ...wanted.destination, tokens: [] });
   const source = await serve(standIns, situation, now);
   const destination = wanted.destination === undefined ? undefined : await serve(standIns, wanted.destination, now);
-  const phones = situation.phones.map((group) => startPhone(standIns, group));
-  const world = { source, destination, hasMoved: false, addedTvs: [], built: undefined, now };
-  return { world, phones, actions: [], failures: new Map() };
+  const phones = situation.phones.map((group) => startPhone(standIns, source, group));
+  const world = { source, destination, hasMoved: false, newNames: {}, addedTvs: [], built: undefined, now };
+  const sizes = situation.phones.map(({ devices }) => devices.length);
+  return { world, phones, actions: [], failures: new Map(), outage: 0, sizes };
 }
 
-/** Phones that hold other lists than the servers offer get them first: a plan begins with phones that are up to date. */
-function restartIfNeeded(start: Attempt, situation: Situation): Attempt {
-  const isBehind = situation.phones.some((group) => isOther(group.ctl, situation) || isOther(group.itl, situation));
-  return restartPhones(isBehind ? { ...start, actions: [{ kind: 'restart-phones' }] } : start);
+/** Whether phones hold other lists than the servers offer: a plan begins with phones that are up to date. */
+function isBehind(situation: Situation): boolean {
+  return situation.phones.some((group) => isOther(group.ctl, situation) || isOther(group.itl, situation));
 }
 
 function isOther(held: HeldList, { ctl, itls }: Situation): boolean {
@@ -109,35 +112,46 @@ function knownCertificates({ cluster, tokens }: Situation, { destination }: Want
   ];
 }
 
+/** After a node got another name, the steps that follow call it so. */
+function withNewNames(actions: readonly Action[]): readonly Action[] {
+  const names = new Map<string, string>();
+  const named = (node: string): string => names.get(node) ?? node;
+  return actions.map((action) => {
+    if (action.kind === 'rename') names.set(action.node, action.name);
+    else if ('node' in action) return { ...action, node: named(action.node) };
+    else if ('nodes' in action) return { ...action, nodes: action.nodes.map(named) };
+    return action;
+  });
+}
+
 /** Goes the whole way once more, to say of each step whether it is well to stop after it. */
 async function writeDown(
   trial: Trial,
   start: Attempt,
   actions: readonly Action[],
   situation: Situation,
-): Promise<readonly Step[]> {
+): Promise<{ readonly steps: readonly Step[]; readonly end: Attempt }> {
   const steps: Step[] = [];
   const begun = restartPhones(start);
   let attempt = begun;
   let built = '';
   for (const [index, action] of actions.entries()) {
     const id = `${String(index + 1)}-${action.kind}`;
-    const named = action.kind === 'publish-ctl' ? { ...action, built } : action;
+    const named = writtenAction(action, built, trial.accept);
     if (action.kind === 'build-ctl') built = id;
     const before = attempt.world.source;
     attempt = await attemptAction(trial, attempt, action);
     const safe = action.kind !== 'delete-list' && isSafe(begun, attempt);
-    steps.push(
-      describeStep(id, named, {
-        situation,
-        before,
-        after: attempt.world.source,
-        earlier: actions.slice(0, index),
-        safe,
-      }),
-    );
+    const earlier = actions.slice(0, index);
+    steps.push(describeStep(id, named, { situation, before, after: attempt.world.source, earlier, safe }));
   }
-  return steps;
+  return { steps, end: attempt };
+}
+
+/** With the step that built the list, and the checks that were let through: who walks the plan need not repeat them. */
+function writtenAction(action: Action, built: string, accept: readonly AcceptableCheck[]): Action {
+  if (action.kind === 'publish-ctl') return { ...action, built };
+  return action.kind === 'build-ctl' ? { ...action, accept } : action;
 }
 
 function describeEnd({ world }: Attempt, wanted: Wanted): Plan['to'] {
@@ -184,9 +198,11 @@ function describePhones(
 }
 
 function unknownLists({ ctl, itl }: PhoneGroup): string {
-  const words = [
-    ...(ctl.kind === 'unknown' ? [`its CTL (${ctl.digest})`] : []),
-    ...(itl.kind === 'unknown' ? [`its ITL (${itl.digest})`] : []),
-  ];
-  return `${words.join(' and ')} is none of the known lists`;
+  const words = [['CTL', ctl] as const, ['ITL', itl] as const].flatMap(([kind, held]) => {
+    if (held.kind !== 'unknown') return [];
+    return [
+      held.digest === untold ? `its ${kind} was not told` : `its ${kind} (${held.digest}) is none of the known lists`,
+    ];
+  });
+  return words.join(', and ');
 }

@@ -1,5 +1,5 @@
 import { equalBytes, formatHex } from '../bytes/index.js';
-import { isAtLeast, type Cluster } from '../cluster/index.js';
+import { listSignerName, type Cluster } from '../cluster/index.js';
 import { ctlMode, isEmptied, tokenRecords } from '../ctl/index.js';
 import { digestOf } from '../signer/index.js';
 import { recordHolds, type TrustList } from '../trust-list/index.js';
@@ -44,7 +44,7 @@ export function modeOf(present: PresentCtl): PlanEnd['mode'] {
 
 /** The key of the publisher that signs tokenless lists (phone-rules.md, A6). */
 export function clusterSignerName({ release }: Pick<Cluster, 'release'>): 'CallManager' | 'ITLRecovery' {
-  return isAtLeast(release, '12.0') ? 'ITLRecovery' : 'CallManager';
+  return listSignerName(release);
 }
 
 /** The key of the publisher that signs tokenless lists, as a plan names it. */

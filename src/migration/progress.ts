@@ -15,6 +15,8 @@ export interface StepProgress {
   readonly sha1: string | undefined;
   /** Whether nobody had to do anything. */
   readonly already: boolean;
+  /** Of a step that builds a list: SHA-256 of all that it is built from. */
+  readonly inputs?: string | undefined;
   /** SHA-1 of the CTL that was served before the step, from `begun` on; none when there was no CTL. */
   readonly before: string | undefined;
 }
@@ -39,13 +41,9 @@ export function progressOf(plan: Plan, journal: Journal): Progress {
   return walk.progress();
 }
 
-/**
- * The step that comes next: the one that was begun, else the first that was not; `undefined` when all are done.
- *
- * @throws InputError `journal` as {@link progressOf}
- */
-export function nextStep(plan: Plan, journal: Journal): StepProgress | undefined {
-  return progressOf(plan, journal).steps.find(({ state }) => state !== 'done');
+/** The step that comes next: the one that was begun, else the first that was not; `undefined` when all are done. */
+export function nextStep({ steps }: Pick<Progress, 'steps'>): StepProgress | undefined {
+  return steps.find(({ state }) => state !== 'done');
 }
 
 type MutableProgress = { -readonly [Key in keyof StepProgress]: StepProgress[Key] };
@@ -111,6 +109,7 @@ class Walk {
       case 'begun':
         Object.assign(one, { state: 'begun', timestamp: entry.timestamp, sha1: undefined });
         one.already = entry.already === true;
+        one.inputs = entry.inputs;
         one.before = this.#ctl;
         return;
       case 'done':
@@ -209,18 +208,18 @@ function targetOf(progress: Progress, touched: readonly StepProgress[], to: stri
   return touched.findLastIndex(({ step, state }, index) => index < touched.length - 1 && step.safe && state === 'done');
 }
 
-/** Steps that leave nothing behind that would have to be taken back. */
+/** Steps that leave nothing behind that would have to be taken back, whatever a plan says about them. */
 const leavesNothing: readonly Step['action']['kind'][] = ['build-ctl', 'restart-phones', 'start-tvs', 'delete-list'];
 
 /** Whether a step leaves anything behind that must be taken back. */
 export function leavesTraces({ step, already }: Pick<StepProgress, 'step' | 'already'>): boolean {
-  return !already && !(leavesNothing.includes(step.action.kind) && step.undo.length === 0);
+  return !already && !leavesNothing.includes(step.action.kind);
 }
 
 function requireUndoable(one: StepProgress): void {
   const { step } = one;
   const isServed = step.action.kind === 'publish-ctl' || step.action.kind === 'remove-ctl-file';
-  if (!leavesTraces(one) || isServed || step.action.kind === 'build-ctl' || step.undo.length > 0) return;
+  if (!leavesTraces(one) || isServed || step.undo.length > 0) return;
   throw new RefusalError('not-undoable', `the step ${step.id} (${step.title}) cannot be undone`, {
     hint: 'go on with "migrate apply", or name a later step with --back-to',
   });

@@ -1,4 +1,3 @@
-import { isEmptied } from '../ctl/index.js';
 import { deleteTrustList } from '../phone/index.js';
 import { attemptAction, type Attempt } from './attempt.js';
 import type { Trial } from './carry-out.js';
@@ -10,15 +9,15 @@ const deletions = ['ctl', 'itl', 'both'] as const;
 
 /**
  * What must be done by hand for the phones that a way loses: the fewest lists deleted at each of them that make it work
- * again. A phone without Security by Default that took an emptied CTL would take it again: for its sake the file is taken
- * from the servers first. Phones that nothing helps are left out.
+ * again. Where the CTL that is served would only lead them back to where they are, such as an emptied one phones without
+ * Security by Default, the file is taken from the servers first. Phones that nothing helps are left out.
  */
 export async function findRescue(trial: Trial, attempt: Attempt): Promise<readonly Action[]> {
   const remove: Action = { kind: 'remove-ctl-file' };
   const asItIs = deletionsFor(attempt);
   const helped = asItIs.flatMap(({ groups }) => groups).length;
   const { ctl } = attempt.world.source;
-  if (helped < attempt.failures.size && ctl !== undefined && isEmptied(ctl)) {
+  if (helped < attempt.failures.size && ctl !== undefined) {
     const without = await attemptAction(trial, attempt, remove);
     const then = deletionsFor(without);
     if (then.flatMap(({ groups }) => groups).length > helped) return [remove, ...then, { kind: 'restart-phones' }];

@@ -11,7 +11,7 @@ export type HeldList =
   | { readonly kind: 'known'; readonly list: TrustList }
   | {
       readonly kind: 'unknown';
-      /** In lower-case hex; 40 digits are SHA-1, 32 are MD5. */
+      /** In lower-case hex; 40 digits are SHA-1, 32 are MD5. `not told` where not even that is known. */
       readonly digest: string;
     };
 

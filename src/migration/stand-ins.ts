@@ -34,18 +34,12 @@ export class StandIns {
   /** The same twins by the key of the real certificate. */
   readonly #twinsByKey = new Map<string, Twin[]>();
   readonly #lists = new Map<string, TrustList>();
-  #made = 0;
+  readonly #made = new Map<string, Promise<Certificate>>();
+  #keyCount = 0;
 
   /** @param makeKey gives RSA private keys, each for another index. */
   constructor(makeKey: (index: number) => Promise<KeyObject>) {
     this.#makeKey = makeKey;
-  }
-
-  /** Another key. */
-  newKey(): Promise<KeyObject> {
-    const index = this.#made;
-    this.#made += 1;
-    return this.#makeKey(index);
   }
 
   /** The twin of a certificate, with its key. Two certificates for one key get twins for one key. */
@@ -54,7 +48,7 @@ export class StandIns {
     const known = this.#twins.get(name);
     if (known !== undefined) return known;
     const publicKey = formatHex(real.publicKey);
-    const key = this.#keys.get(publicKey) ?? (await this.newKey());
+    const key = this.#keys.get(publicKey) ?? (await this.#newKey());
     this.#keys.set(publicKey, key);
     const twin = createSoftwareSigner(withOtherKey(real, key), key);
     this.#twins.set(name, twin);
@@ -62,10 +56,23 @@ export class StandIns {
     return twin;
   }
 
-  /** Takes in a certificate that was made for the trial itself: it is its own twin. */
-  adopt(certificate: Certificate, key: KeyObject): Certificate {
-    this.#twins.set(formatHex(certificate.der), createSoftwareSigner(certificate, key));
-    return certificate;
+  /** A certificate that is made for the trial itself, once under each name: it is its own twin. */
+  made(name: string, issue: (key: KeyObject) => Promise<Certificate>): Promise<Certificate> {
+    const known = this.#made.get(name);
+    if (known !== undefined) return known;
+    const making = this.#newKey().then(async (key) => {
+      const certificate = await issue(key);
+      this.#twins.set(formatHex(certificate.der), createSoftwareSigner(certificate, key));
+      return certificate;
+    });
+    this.#made.set(name, making);
+    return making;
+  }
+
+  #newKey(): Promise<KeyObject> {
+    const index = this.#keyCount;
+    this.#keyCount += 1;
+    return this.#makeKey(index);
   }
 
   /** Who signs with a certificate, a real one or a twin. */

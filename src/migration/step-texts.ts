@@ -1,4 +1,4 @@
-import type { Cluster, Service } from '../cluster/index.js';
+import { restartsAfterRenewal, serviceNames, type Cluster, type SecurityMode, type Service } from '../cluster/index.js';
 import type { Action, CtlFlow, ListSigner } from './plan.js';
 import type { StepPlace } from './steps.js';
 
@@ -36,13 +36,6 @@ const clusterCommands: Readonly<Record<CtlFlow, string>> = {
   'to-non-secure': 'utils ctl set-cluster non-secure-mode',
 };
 
-const serviceNames: Readonly<Record<Service, string>> = {
-  CallManager: 'Cisco CallManager',
-  TFTP: 'Cisco Tftp',
-  CAPF: 'Cisco Certificate Authority Proxy Function',
-  TVS: 'Cisco Trust Verification Service',
-};
-
 function nodesWith(cluster: Cluster, service: Service): string {
   return cluster.nodes
     .filter(({ services }) => services.includes(service))
@@ -61,6 +54,10 @@ function restartServices(cluster: Cluster, services: readonly Service[]): readon
   });
 }
 
+function onlyNode(cluster: Cluster, node: string): Cluster {
+  return { ...cluster, nodes: cluster.nodes.filter(({ name }) => name === node) };
+}
+
 function describeSigner(signer: ListSigner): string {
   return signer.kind === 'token'
     ? `the token ${signer.certificate.subject} (serial ${signer.certificate.serialNumber})`
@@ -74,14 +71,25 @@ const restartAllPhones = [
 
 const noUndo = ['Nothing has to be taken back.'];
 
-const putBackCtl = [
-  'Put the CTL back that was served before, and restart the same services: "migrate undo" has kept the file.',
-];
+function clusterSecurityMode(mode: SecurityMode): string {
+  const value = mode === 'mixed' ? '1 (mixed)' : '0 (non-secure)';
+  return `Cisco Unified CM Administration > System > Enterprise Parameters: Cluster Security Mode must read ${value}.`;
+}
+
+/** The CTL of before is served again, the cluster is in the mode of before, and the phones take it. */
+function putBackCtl({ cluster }: StepPlace['before'], services: readonly Service[]): readonly string[] {
+  return [
+    'Put the CTLFile.tlv back that was served before: "migrate undo" has kept it.',
+    clusterSecurityMode(cluster.securityMode),
+    ...restartServices(cluster, services),
+    ...restartAllPhones,
+  ];
+}
 
 /** How each kind of action is told. Menus and commands are those of the cluster's own pages and command line. */
 export const stepTexts: { readonly [Kind in Action['kind']]: Writer<Kind> } = {
   upload: ({ store, certificates }, { after }) => ({
-    title: `Upload ${String(certificates.length)} certificates to ${store}`,
+    title: `Upload ${certificates.length === 1 ? 'a certificate' : `${String(certificates.length)} certificates`} to ${store}`,
     requires: ['The certificates are there as files: "token export" writes those of tokens.'],
     instructions: [
       ...certificates.map(
@@ -125,24 +133,24 @@ export const stepTexts: { readonly [Kind in Action['kind']]: Writer<Kind> } = {
     instructions: ['etoken-bridge builds the list, signs and verifies it. No phone sees it yet.'],
     undo: ['The file that was built is not used.'],
   }),
-  'publish-ctl': ({ securityMode }, { after }) => ({
+  'publish-ctl': ({ securityMode }, { before, after }) => ({
     title: `Serve the new CTL on every TFTP node (${nodesWith(after.cluster, 'TFTP')})`,
     requires: ['A copy of the CTL that is served now is kept.'],
     instructions: [
       `Cisco Unified OS Administration > Software Upgrades > TFTP File Management on ${nodesWith(after.cluster, 'TFTP')}: delete CTLFile.tlv, and upload the new one under this name, directory empty.`,
-      `Cisco Unified CM Administration > System > Enterprise Parameters: Cluster Security Mode must read ${securityMode === 'mixed' ? '1 (mixed)' : '0 (non-secure)'}.`,
+      clusterSecurityMode(securityMode),
       ...restartServices(after.cluster, ['TFTP', 'CallManager']),
     ],
-    undo: putBackCtl,
+    undo: putBackCtl(before, ['TFTP', 'CallManager']),
   }),
-  'cluster-ctl': ({ flow, signer }, { after }) => ({
+  'cluster-ctl': ({ flow, signer }, { before, after }) => ({
     title: `Let the cluster write ${flowTitles[flow]}, signed by ${describeSigner(signer)}`,
     requires: ['A copy of the CTL that is served now is kept.'],
     instructions: [
       `On the command line of the publisher (${after.cluster.nodes[0]?.name ?? ''}): ${clusterCommands[flow]}`,
       ...restartServices(after.cluster, ['TFTP', 'CallManager']),
     ],
-    undo: putBackCtl,
+    undo: putBackCtl(before, ['TFTP', 'CallManager']),
   }),
   renew: ({ node, certificate }, { after }) => ({
     title: `Renew the ${certificate} certificate of ${node}`,
@@ -151,9 +159,8 @@ export const stepTexts: { readonly [Kind in Action['kind']]: Writer<Kind> } = {
       certificate === 'ITLRecovery'
         ? `On the command line of ${node}: set cert regen ITLRecovery`
         : `On the command line of ${node}: set cert regen ${certificate}`,
-      ...restartServices(
-        { ...after.cluster, nodes: after.cluster.nodes.filter(({ name }) => name === node) },
-        servicesOf[certificate],
+      ...restartsAfterRenewal[certificate].flatMap(({ service, on }) =>
+        restartServices(on === 'all' ? after.cluster : onlyNode(after.cluster, node), [service]),
       ),
       'Download the new certificate, and put it where the cluster file names the old one.',
     ],
@@ -180,7 +187,7 @@ export const stepTexts: { readonly [Kind in Action['kind']]: Writer<Kind> } = {
         .map(({ name }) => `On the command line of ${name}: file delete tftp CTLFile.tlv`),
       ...restartServices(before.cluster, ['TFTP']),
     ],
-    undo: putBackCtl,
+    undo: putBackCtl(before, ['TFTP']),
   }),
   'empty-itls': (_action, { after }) => ({
     title: 'Empty the ITLs, so that phones without a CTL accept any list',
@@ -232,7 +239,7 @@ export const stepTexts: { readonly [Kind in Action['kind']]: Writer<Kind> } = {
     const count = groups.reduce((sum, index) => sum + (situation.phones[index]?.devices.length ?? 0), 0);
     const key = list === 'ctl' ? 'CTL File' : list === 'itl' ? 'ITL File' : 'CTL File and ITL File';
     return {
-      title: `Delete ${what} by hand at ${String(count)} phones`,
+      title: `Delete ${what} by hand at ${count === 1 ? '1 phone' : `${String(count)} phones`}`,
       requires: [],
       instructions: [
         `At each phone of group ${groups.map(String).join(', ')}: Settings > Security Configuration > Trust List > ${key}, unlock with **#, Erase. Other models: Admin Settings > Reset Settings > Security Settings.`,
@@ -240,11 +247,4 @@ export const stepTexts: { readonly [Kind in Action['kind']]: Writer<Kind> } = {
       undo: noUndo,
     };
   },
-};
-
-const servicesOf: Readonly<Record<'CallManager' | 'CAPF' | 'TVS' | 'ITLRecovery', readonly Service[]>> = {
-  CallManager: ['TVS', 'TFTP', 'CallManager'],
-  CAPF: ['CAPF', 'TFTP'],
-  TVS: ['TVS', 'TFTP'],
-  ITLRecovery: ['TVS', 'TFTP'],
 };

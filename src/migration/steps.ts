@@ -1,5 +1,6 @@
 import type { Cluster } from '../cluster/index.js';
-import type { Action, ListSigner, Performer, Step, StepCheck } from './plan.js';
+import type { Action, ListSigner, Step, StepCheck } from './plan.js';
+import { performerFor } from './plan-claims.js';
 import { sha1Of } from './present.js';
 import type { Situation } from './situation.js';
 import { stepTexts, type StepText } from './step-texts.js';
@@ -14,17 +15,12 @@ export interface StepPlace {
   readonly safe: boolean;
 }
 
-const performers: Readonly<Partial<Record<Action['kind'], Performer>>> = {
-  'build-ctl': 'tool',
-  'restart-phones': 'phones',
-};
-
 /** Writes a step down: who, what, how it is checked, how it is taken back. */
 export function describeStep(id: string, action: Action, place: StepPlace): Step {
   const text = textOf(action, place);
   return {
     id,
-    who: performers[action.kind] ?? 'administrator',
+    who: performerFor(action.kind),
     title: text.title,
     action,
     requires: [...text.requires, ...waits(action, place)],
@@ -76,32 +72,17 @@ function checksOf(action: Action, place: StepPlace): readonly StepCheck[] {
           certificate: action.certificate,
           before: certificateBefore(place.situation.cluster, action, place.earlier),
         },
+        // The ITL may be new while TVS still runs with the old certificate.
+        ...(action.certificate === 'TVS' ? tvsAnswers(action.node, after) : []),
       ];
     case 'rename':
-      return [
-        {
-          check: 'confirm',
-          question: `Is ${action.node} now called ${action.name}, and does the cluster file name its new certificates?`,
-        },
-      ];
+      return [{ check: 'node-renamed', node: action.node, name: action.name }, ...tvsAnswers(action.name, after)];
     case 'remove-ctl-file':
       return tftpNodes(before.cluster).map(({ name }) => ({ check: 'tftp-lacks', node: name, file: 'CTLFile.tlv' }));
     case 'empty-itls':
-      return [
-        {
-          check: 'confirm',
-          question:
-            'Does "itl show" of the file that each TFTP node serves show TFTP and TVS records without certificates?',
-        },
-      ];
+      return ofTftp((node) => ({ check: 'itl-emptied', node }));
     case 'fill-itls':
-      return [
-        {
-          check: 'confirm',
-          question:
-            'Does "itl show" of the file that each TFTP node serves show TFTP and TVS records with certificates?',
-        },
-      ];
+      return ofTftp((node) => ({ check: 'itl-filled', node }));
     case 'change-release':
       return [
         {
@@ -145,6 +126,11 @@ function certificateBefore(
   const isRenewed = earlier.some((one) => one.kind === 'renew' && one.node === node && one.certificate === certificate);
   const found = cluster.nodes.find(({ name }) => name === node)?.certificates[certificate];
   return isRenewed || found === undefined ? '' : sha1Of(found.der);
+}
+
+/** Where TVS of a node can answer. */
+function tvsAnswers(node: string, after: ServedCluster): readonly StepCheck[] {
+  return runningTvs(after).includes(node) ? [{ check: 'tvs-answers', node }] : [];
 }
 
 function runningTvs({ cluster, tvs }: ServedCluster): readonly string[] {

@@ -17,15 +17,20 @@ import { findNode, tftpNodes, trialDevice, tvsNodes, type ServedCluster, type Wo
 /** A phone of a trial, which stands for all phones of its group. */
 export interface TrialPhone {
   readonly state: PhoneState;
-  /** The TFTP server that it asks first, by name or address. */
+  /** The address of the TFTP server that it asks first; the cluster's first one unless it is known. */
   readonly tftpServer: string | undefined;
-  /** The TVS servers that its configuration names; all of the cluster's when it is empty. */
+  /** The addresses of the TVS servers that its configuration names. */
   readonly tvsServers: readonly string[];
 }
 
 /** A phone as it boots, with the lists that stand in for those that it holds. `undefined`: nobody knows its lists. */
-export function startPhone(standIns: StandIns, group: PhoneGroup): TrialPhone | undefined {
-  const { ctl, itl, securityByDefault, tvsServers, tftpServer } = group;
+export function startPhone(standIns: StandIns, { cluster }: ServedCluster, group: PhoneGroup): TrialPhone | undefined {
+  const { ctl, itl, securityByDefault } = group;
+  // Addresses outlive the names of nodes.
+  const addressOf = (server: string): string => findNode(cluster, server)?.address ?? server;
+  const all = tvsNodes(cluster).map(({ address }) => address);
+  const tvsServers = group.tvsServers.length === 0 ? all : group.tvsServers.map(addressOf);
+  const tftpServer = group.tftpServer === undefined ? undefined : addressOf(group.tftpServer);
   if (ctl.kind === 'unknown' || (itl.kind === 'unknown' && securityByDefault)) return undefined;
   const profile = { mac: trialDevice.mac, model: '', securityByDefault, encryptedConfiguration: false };
   const held = {
@@ -62,10 +67,9 @@ export function bootInWorld(world: World, phone: TrialPhone): Boot & { readonly 
 /** Addresses, for names of nodes may be the same in two clusters. */
 function tvsServersFor(world: World, serving: ServedCluster, phone: TrialPhone): readonly string[] {
   const all = tvsNodes(serving.cluster);
-  if (world.hasMoved || phone.tvsServers.length === 0) return all.map(({ address }) => address);
+  if (world.hasMoved) return all.map(({ address }) => address);
   const added = all.filter(({ name }) => world.addedTvs.includes(name)).map(({ address }) => address);
-  const own = phone.tvsServers.map((server) => findNode(serving.cluster, server)?.address ?? server);
-  return [...new Set([...own, ...added])];
+  return [...new Set([...phone.tvsServers, ...added])];
 }
 
 function answer(world: World, serving: ServedCluster, phone: TrialPhone, asked: BootQuestion): BootReply {

@@ -1,8 +1,9 @@
 import { uploadedCertificates, type Cluster, type ClusterNode } from '../cluster/index.js';
 import { createItl, emptyItl, itlSigner } from '../itl/index.js';
 import { signFile } from '../signed-file/index.js';
-import type { TrustList } from '../trust-list/index.js';
+import { signingRecords, type TrustList } from '../trust-list/index.js';
 import { createTvsKnowledge, type TvsKnowledge } from '../tvs/index.js';
+import { decodeCertificate } from '../x509/index.js';
 import type { Situation, TvsState } from './situation.js';
 import type { StandIns } from './stand-ins.js';
 
@@ -17,7 +18,7 @@ export interface ServedCluster {
   readonly tvs: Readonly<Record<string, TvsState>>;
   /** Whether the ITLs are emptied for a rollback (rule P6). */
   readonly isRolledBack: boolean;
-  /** What its TVS servers know, by node; each has its own CTL file, which are all the same. */
+  /** What its TVS servers know: all the same, for each has the same uploaded certificates and the same CTL file. */
   readonly knowledge: TvsKnowledge;
 }
 
@@ -29,6 +30,8 @@ export interface World {
   readonly destination: ServedCluster | undefined;
   /** Whether the phones have been pointed to the destination. */
   readonly hasMoved: boolean;
+  /** The names that nodes had, and those that they have. */
+  readonly newNames: Readonly<Record<string, string>>;
   /** Nodes whose TVS went into the configuration of every phone. */
   readonly addedTvs: readonly string[];
   /** The list that was built and is not yet served. */
@@ -43,7 +46,7 @@ export const trialDevice = { mac: '000000000000', name: 'SEP000000000000' } as c
 /** The certificates whose keys will sign something: those of the served lists, of the cluster, and of the tokens. */
 export async function prepareStandIns(
   standIns: StandIns,
-  situation: Pick<Situation, 'cluster' | 'tokens'>,
+  situation: Pick<Situation, 'cluster' | 'tokens' | 'ctl' | 'itls'>,
 ): Promise<void> {
   for (const node of situation.cluster.nodes) {
     for (const name of ['CallManager', 'ITLRecovery'] as const) {
@@ -52,6 +55,10 @@ export async function prepareStandIns(
     }
   }
   for (const token of situation.tokens) await standIns.twinOf(token);
+  for (const list of [situation.ctl, ...Object.values(situation.itls)]) {
+    const signer = list === undefined ? undefined : signingRecords(list)[0]?.certificate;
+    if (signer !== undefined) await standIns.twinOf(decodeCertificate(signer));
+  }
 }
 
 /** The cluster of a situation as it serves phones now. */

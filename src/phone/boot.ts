@@ -1,7 +1,7 @@
 import type { TrustList } from '../trust-list/index.js';
 import { bootFiles, missingTrustList, offerUnsignedConfiguration, type BootFile } from './boot-rules.js';
 import type { Deciding, Decision, TvsQuestion, TvsReply } from './decision.js';
-import { offerSignedFile } from './signed-file-rules.js';
+import { offerSignedFile, type DecryptFile } from './signed-file-rules.js';
 import { setTvsServers, type PhoneState } from './state.js';
 import { offerTrustList } from './trust-list-rules.js';
 
@@ -51,6 +51,8 @@ export interface BootRequest {
   readonly now: number;
   /** The TVS servers that a configuration names. */
   readonly readTvsServers: (configuration: Uint8Array) => readonly string[];
+  /** Decrypts an encrypted configuration with the phone's own key; without it, that it decrypts is taken for granted. */
+  readonly decrypt?: DecryptFile | undefined;
   /** Told what happens, as it happens. */
   readonly onEvent?: (event: BootEvent) => void;
 }
@@ -106,7 +108,7 @@ function* offerConfiguration(
 ): Booting<Decided> {
   const isSigned = kind === 'signed-configuration';
   const outcome = isSigned
-    ? yield* askThrough(state, offerSignedFile(state, file, name, request.now))
+    ? yield* askThrough(state, offerSignedFile(state, file, name, request.now, request.decrypt))
     : { ...offerUnsignedConfiguration(state), content: file };
   const { decision, content } = outcome;
   const isRead = decision.accepted && content !== undefined;

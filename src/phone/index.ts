@@ -27,7 +27,7 @@ export {
   type Used,
 } from './decision.js';
 export { checkPeer } from './peer-rules.js';
-export { offerSignedFile, type SignedFileOutcome } from './signed-file-rules.js';
+export { offerSignedFile, type Decrypted, type DecryptFile, type SignedFileOutcome } from './signed-file-rules.js';
 export {
   createPhone,
   deleteTrustList,

@@ -12,12 +12,18 @@ import { p10KeepAnswer } from './tvs-rules.js';
 /** What a phone makes of a signed file. */
 export interface SignedFileOutcome extends Outcome {
   /**
-   * The file without its header, a view of the bytes that were offered; of an encrypted file still encrypted, padding
-   * and all. Only there when the file was accepted.
+   * The file without its header, a view of the bytes that were offered; of an encrypted file what was decrypted, or,
+   * when nothing decrypts it, still encrypted, padding and all. Only there when the file was accepted.
    */
   readonly content: Uint8Array | undefined;
   readonly encrypted: boolean;
 }
+
+/** What came of an encrypted file: the plain one, or why there is none, as the end of a sentence. */
+export type Decrypted = { readonly content: Uint8Array } | { readonly fault: string };
+
+/** Decrypts a whole signed file with the phone's own key. */
+export type DecryptFile = (file: Uint8Array) => Decrypted;
 
 const configurationFunctions: readonly number[] = [recordFunction.ccmTftp, recordFunction.tftp];
 const fileSigners: WantedFunctions = {
@@ -30,26 +36,30 @@ const fileSigners: WantedFunctions = {
  * Offers a phone a signed file, such as its configuration (rule P12, and P6): the signer is looked up with function 2
  * or 3 in the CTL, then the ITL, then asked of TVS with these roles, and its key must verify the signature.
  *
- * Of an encrypted file (header version 2.0) signer and signature are checked; decrypting it needs the phone's own key
- * and is the caller's next step, without which P12 is not fulfilled. A phone without encrypted configuration rejects
- * one: it could not decrypt it.
+ * Of an encrypted file (header version 2.0) signer and signature are checked, and then it must decrypt and match its
+ * digest. That needs the phone's own key: without `decrypt` it is the caller's next step, without which P12 is not
+ * fulfilled. A phone without encrypted configuration rejects one: it could not decrypt it.
  *
  * @param file the bytes that were received.
  * @param expectedName the name that was asked for, e.g. `SEP001122334455.cnf.xml.sgn`: another FILENAME is rejected.
  * @param now seconds since 1970-01-01 UTC.
+ * @param decrypt asked for an encrypted file whose signature is right.
  */
 export function* offerSignedFile(
   state: PhoneState,
   file: Uint8Array,
   expectedName: string | undefined,
   now: number,
+  decrypt?: DecryptFile,
 ): Deciding<SignedFileOutcome> {
   const read = readFile(state, file, expectedName);
   if ('fault' in read) return reject(state, read.fault, false);
   const { header, encrypted } = read;
-  const content = file.subarray(header.length);
   const signer = `the signer ${signerOf(header).name}`;
   const accept = (rule: Rule, reason: string, used: Used, next: PhoneState = state): SignedFileOutcome => {
+    const opened = encrypted && decrypt !== undefined ? decrypt(file) : { content: file.subarray(header.length) };
+    if ('fault' in opened) return reject(state, `${reason}; but ${opened.fault}`, encrypted, used);
+    const { content } = opened;
     return { decision: { accepted: true, rule, reason, used }, state: next, content, encrypted };
   };
   if (p6Applies(state)) {

@@ -11,7 +11,15 @@ import {
   type Element,
   type ReportFault,
 } from '../tlv/index.js';
-import { digestCodes, headerElements, headerTag, mandatoryHeaderTags, modulusLengths } from './header-elements.js';
+import {
+  digestCodes,
+  encryptedHeaderElements,
+  encryptedMajor,
+  headerElements,
+  headerTag,
+  mandatoryHeaderTags,
+  modulusLengths,
+} from './header-elements.js';
 
 /** Major and minor number. */
 export interface Version {
@@ -58,11 +66,12 @@ const mostPadding = 3;
  */
 export function decodeHeaderElements(input: Uint8Array, report: ReportFault = throwFault): HeaderElements {
   const length = decodeHeaderLength(input, report);
-  const elements = decodeElements(input, new Reader(input, 0, length), headerElements, report);
+  const table = input[3] === encryptedMajor ? encryptedHeaderElements : headerElements;
+  const elements = decodeElements(input, new Reader(input, 0, length), table, report);
   const byTag = firstElements(elements);
   for (const tag of mandatoryHeaderTags) {
     if (byTag[tag] === undefined) {
-      const element = elementName(tag, headerElements);
+      const element = elementName(tag, table);
       report(new FormatError('missing-element', 'not in the header', { offset: length, element }));
     }
   }
@@ -108,8 +117,26 @@ function decodeVersion(value: Uint8Array): Version {
   return { major: value[0] ?? 0, minor: value[1] ?? 0 };
 }
 
-/** VERSION and HEADERLENGTH always come first: without them the header has no end. */
+/** Where the header ends: at HEADERLENGTH, or with the file. */
 function decodeHeaderLength(input: Uint8Array, report: ReportFault): number {
+  const length = decodeLengthElement(input);
+  if (length > input.length) {
+    const found = `a header of ${String(length)} bytes in a file of ${String(input.length)} bytes`;
+    report(new FormatError('truncated', found, { offset: 5, element: 'HEADERLENGTH' }));
+  }
+  return Math.min(length, input.length);
+}
+
+/** VERSION and HEADERLENGTH in bytes. */
+export const headerStart = 10;
+
+/**
+ * HEADERLENGTH, from the first {@link headerStart} bytes of a file. VERSION and HEADERLENGTH always come first: without
+ * them the header has no end.
+ *
+ * @throws FormatError
+ */
+export function decodeLengthElement(input: Uint8Array): number {
   // header ::= 1 · 2 · VERSION u8 u8 · 2 · 2 · HEADERLENGTH u16 · further elements · padding
   const start = [0, headerTag.version, 5, headerTag.headerLength] as const;
   for (const [offset, tag] of [
@@ -132,17 +159,8 @@ function decodeHeaderLength(input: Uint8Array, report: ReportFault): number {
   }
   const length = new Reader(input, 8).u16('HEADERLENGTH');
   const place = { offset: 5, element: 'HEADERLENGTH' };
-  if (length < 10) throw new FormatError('bad-length', `a header of ${String(length)} bytes cannot be`, place);
-  if (length > input.length) {
-    report(
-      new FormatError(
-        'truncated',
-        `a header of ${String(length)} bytes in a file of ${String(input.length)} bytes`,
-        place,
-      ),
-    );
-  }
-  return Math.min(length, input.length);
+  if (length < headerStart) throw new FormatError('bad-length', `a header of ${String(length)} bytes cannot be`, place);
+  return length;
 }
 
 /** What a file is that someone took for a trust list. */

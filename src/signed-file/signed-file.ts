@@ -3,7 +3,9 @@ import type { DigestAlgorithm, Signer } from '../signer/index.js';
 import { encodeText } from '../tlv/index.js';
 import { formatClusterName, importPublicKey, type Certificate } from '../x509/index.js';
 import { decodeSignedHeader, type SignedHeader } from './header.js';
-import { signWithHeader, verifySignature, type SignerIdentity } from './signing.js';
+import { encryptedMajor } from './header-elements.js';
+import type { SignedHeaderDraft, SignerIdentity } from './header-layout.js';
+import { signWithHeader, verifySignature } from './signing.js';
 
 /** A signed file (.sgn): header and content. */
 export interface SignedFile {
@@ -35,23 +37,26 @@ export function clusterIdentity(certificate: Certificate): SignerIdentity {
 }
 
 /**
+ * The header that a file gets.
+ */
+export function signedFileDraft(options: SignFileOptions, certificate: Certificate): SignedHeaderDraft {
+  return {
+    version: { major: 1, minor: 0 },
+    signer: options.identity ?? clusterIdentity(certificate),
+    digestAlgorithm: options.digestAlgorithm ?? 'sha1',
+    fileName: encodeText(`${options.name}.sgn`),
+    timestamp: options.timestamp,
+  };
+}
+
+/**
  * Signs a file as clusters do for phones (header version 1.0; trust-list-format.md, Signed files).
  *
  * @throws FormatError for a name or identity that no header can hold, e.g. with a NUL inside; ProofError as
  *   {@link signWithHeader}.
  */
 export async function signFile(content: Uint8Array, options: SignFileOptions, signer: Signer): Promise<Uint8Array> {
-  const bytes = await signWithHeader(
-    {
-      version: { major: 1, minor: 0 },
-      signer: options.identity ?? clusterIdentity(signer.certificate),
-      digestAlgorithm: options.digestAlgorithm ?? 'sha1',
-      fileName: encodeText(`${options.name}.sgn`),
-      timestamp: options.timestamp,
-    },
-    content,
-    signer,
-  );
+  const bytes = await signWithHeader(signedFileDraft(options, signer.certificate), content, signer);
   decodeSignedFile(bytes);
   return bytes;
 }
@@ -59,22 +64,28 @@ export async function signFile(content: Uint8Array, options: SignFileOptions, si
 /**
  * Reads a signed file; `content` is the plain file.
  *
- * @throws FormatError
+ * @throws FormatError; `encrypted` for a file that is encrypted as well.
  */
 export function decodeSignedFile(bytes: Uint8Array): SignedFile {
   const header = decodeSignedHeader(bytes);
-  if (header.version.major !== 1 || header.version.minor !== 0) {
-    const { major, minor } = header.version;
-    throw new FormatError('bad-value', `version 1.0 expected, ${String(major)}.${String(minor)} found`, {
-      offset: 3,
-      element: 'VERSION',
-    });
-  }
+  requirePlain(header);
   return { bytes, header, content: bytes.subarray(header.length) };
 }
 
+/** @throws FormatError `encrypted` for the header of an encrypted file, `bad-value` for that of a list. */
+export function requirePlain({ version: { major, minor } }: SignedHeader): void {
+  if (major === 1 && minor === 0) return;
+  const isEncrypted = major === encryptedMajor && minor === 0;
+  throw new FormatError(
+    isEncrypted ? 'encrypted' : 'bad-value',
+    `version 1.0 expected, ${String(major)}.${String(minor)} found`,
+    { offset: 3, element: 'VERSION' },
+    isEncrypted ? { hint: "the file is encrypted for a phone: decrypt it with that phone's private key" } : {},
+  );
+}
+
 /** Whether a certificate's key made the signature of a signed file. */
-export function verifySignedFile(file: SignedFile, certificate: Certificate): boolean {
+export function verifySignedFile(file: Pick<SignedFile, 'bytes' | 'header'>, certificate: Certificate): boolean {
   return (
     certificate.keyType === 'rsa' && verifySignature(file.bytes, file.header, importPublicKey(certificate.publicKey))
   );

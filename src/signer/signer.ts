@@ -1,4 +1,4 @@
-import { constants, publicDecrypt } from 'node:crypto';
+import { constants, publicDecrypt, type KeyObject } from 'node:crypto';
 import { equalBytes } from '../bytes/index.js';
 import { importPublicKey, type Certificate } from '../x509/index.js';
 import { encodeDigestInfo, type DigestAlgorithm } from './digest.js';
@@ -36,8 +36,17 @@ export interface Signer {
 export function verifyDigest(certificate: Certificate, request: SignRequest, signature: Uint8Array): boolean {
   if (certificate.keyType !== 'rsa') return false;
   try {
-    const key = { key: importPublicKey(certificate.publicKey), padding: constants.RSA_PKCS1_PADDING };
-    const recovered = publicDecrypt(key, signature);
+    return verifyDigestWith(importPublicKey(certificate.publicKey), request, signature);
+  } catch {
+    // OpenSSL throws for bytes that are no key: no signature is right for them.
+    return false;
+  }
+}
+
+/** Whether a signature over a digest is right for an RSA public key (RFC 8017, 8.2.2). */
+export function verifyDigestWith(publicKey: KeyObject, request: SignRequest, signature: Uint8Array): boolean {
+  try {
+    const recovered = publicDecrypt({ key: publicKey, padding: constants.RSA_PKCS1_PADDING }, signature);
     return equalBytes(recovered, encodeDigestInfo(request.digestAlgorithm, request.digest));
   } catch {
     // OpenSSL throws for a signature of the wrong length or without its padding: that is a signature that is wrong.

@@ -1,9 +1,9 @@
-import { constants, createPublicKey, privateEncrypt, type KeyObject } from 'node:crypto';
+import { constants, createPublicKey, privateEncrypt, sign, type KeyObject } from 'node:crypto';
 import { equalBytes } from '../bytes/index.js';
 import { ProofError } from '../errors.js';
 import { decodePrivateKey, formatName, type Certificate } from '../x509/index.js';
 import { digestsOf, encodeDigestInfo } from './digest.js';
-import { verifyDigest, type Signer, type SignRequest } from './signer.js';
+import { verifyDigestWith, type Signer, type SignRequest } from './signer.js';
 
 /**
  * A signer whose RSA key is in memory.
@@ -18,8 +18,8 @@ export function createSoftwareSigner(certificate: Certificate, key: KeyObject | 
   if (privateKey.type !== 'private' || privateKey.asymmetricKeyType !== 'rsa') {
     throw new ProofError('unsupported-key', 'trust lists are signed with an RSA private key, and this is none');
   }
-  const publicKeyInfo = createPublicKey(privateKey).export({ format: 'der', type: 'spki' });
-  if (!equalBytes(publicKeyInfo, certificate.publicKeyInfo)) {
+  const publicKey = createPublicKey(privateKey);
+  if (!equalBytes(publicKey.export({ format: 'der', type: 'spki' }), certificate.publicKeyInfo)) {
     throw new ProofError(
       'key-mismatch',
       `the private key is not the one of certificate ${formatName(certificate.subject)}`,
@@ -31,16 +31,29 @@ export function createSoftwareSigner(certificate: Certificate, key: KeyObject | 
   return {
     certificate,
     digests: digestsOf(certificate.keyBits),
-    // Not async by nature, but its errors must come as rejections all the same.
-    sign: (request) => Promise.resolve().then(() => sign(privateKey, certificate, request)),
+    sign: async (request) => {
+      const signature = await makeSignature(privateKey, request);
+      if (!verifyDigestWith(publicKey, request, signature)) {
+        throw new ProofError('key-mismatch', 'the signature does not verify with the certificate of the signer');
+      }
+      return signature;
+    },
   };
 }
 
-function sign(key: KeyObject, certificate: Certificate, request: SignRequest): Uint8Array {
-  const digestInfo = encodeDigestInfo(request.digestAlgorithm, request.digest);
-  const signature = new Uint8Array(privateEncrypt({ key, padding: constants.RSA_PKCS1_PADDING }, digestInfo));
-  if (!verifyDigest(certificate, request, signature)) {
-    throw new ProofError('key-mismatch', 'the signature does not verify with the certificate of the signer');
-  }
-  return signature;
+/**
+ * With the message, the signature is made in a thread of Node's pool, and several at a time use all processors. What is
+ * only known by its digest is signed here: Node has no other way to sign a DigestInfo.
+ */
+async function makeSignature(key: KeyObject, request: SignRequest): Promise<Uint8Array> {
+  const { digestAlgorithm, digest, message } = request;
+  const digestInfo = encodeDigestInfo(digestAlgorithm, digest);
+  const padded = { key, padding: constants.RSA_PKCS1_PADDING };
+  if (message === undefined) return new Uint8Array(privateEncrypt(padded, digestInfo));
+  return new Promise((resolve, reject) => {
+    sign(digestAlgorithm, message, padded, (error, signature) => {
+      if (error === null) resolve(new Uint8Array(signature));
+      else reject(error);
+    });
+  });
 }

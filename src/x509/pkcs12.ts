@@ -16,8 +16,8 @@ export interface Pkcs12 {
 /**
  * Reads a PKCS#12 file with one RSA key (RFC 7292), in the old encryption (3DES, RC2) and the new (PBES2 with AES).
  *
- * @throws FormatError `bad-password`, `bad-key` when there is no key or no certificate for it, `bad-value` when the
- *   bytes are no PKCS#12.
+ * @throws FormatError `bad-password`, `bad-key` when there is no key, or none that fits a certificate in it,
+ *   `bad-certificate` when there is no certificate, `bad-value` when the bytes are no PKCS#12.
  */
 export async function decodePkcs12(bytes: Uint8Array, password: string): Promise<Pkcs12> {
   const forge = await loadForge();
@@ -37,6 +37,9 @@ export async function decodePkcs12(bytes: Uint8Array, password: string): Promise
   const key = createPrivateKey(pem);
   const publicKeyInfo = createPublicKey(key).export({ format: 'der', type: 'spki' });
   const certificate = certificates.find((one) => equalBytes(one.publicKeyInfo, publicKeyInfo));
+  if (certificates.length === 0) {
+    throw new FormatError('bad-certificate', 'the PKCS#12 file holds a private key and no certificate', { offset: 0 });
+  }
   if (certificate === undefined) {
     throw new FormatError('bad-key', 'the PKCS#12 file holds no certificate for its private key', { offset: 0 });
   }

@@ -10,6 +10,8 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import {
@@ -32,6 +34,8 @@ import {
 import {
   expectFailure,
   jsonOf,
+  plainEnvironment,
+  program,
   run as runAnywhere,
   snapshot,
   temporaryFolder,
@@ -83,6 +87,14 @@ const restart =
 /** Whether the list verifies, who signs it, whether its servers are there. */
 const stateOf = (list: TrustList): string =>
   `${ctlMode(list)} ${isEmptied(list) ? 'emptied' : 'whole'} ${verifyTrustList(list).verified ? 'verified' : 'broken'}`;
+
+/** Runs the command beside others. */
+function beside(words: readonly string[]): Promise<Pick<Outcome, 'status' | 'stderr'>> {
+  const child = spawn(process.execPath, [program, 'cluster', ...words], { cwd: here, env: plainEnvironment() });
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (part: string) => (stderr += part));
+  return new Promise((done) => child.on('close', (status) => done({ status, stderr })));
+}
 
 /** Makes the command kill itself before it renames a file to its place for the given time, counted from 1. */
 function killedAtRename(number: number): RunOptions {
@@ -437,8 +449,182 @@ describe('cluster renew', () => {
   test('a file that cannot be written: all are as they were', () => {
     writeFileSync(path('certificates/cucm-pub/backups'), 'a file where the folder should be');
     const before = snapshot(here);
-    expectFailure(run(['renew', 'TVS', '--node', 'cucm-pub', '--yes']), 2, 'TVS.pem was not written');
+    const outcome = run(['renew', 'TVS', '--node', 'cucm-pub', '--yes']);
+    expectFailure(outcome, 2, 'TVS.pem was not written', 'look at the file, its folder and their permissions');
+    expect(outcome.stderr).not.toContain('--out');
     expect(snapshot(here)).toEqual(before);
+  });
+
+  test('three at once: never two within five minutes, and each that was made is noted', async () => {
+    const names = ['CallManager', 'TVS', 'CAPF'];
+    const outcomes = await Promise.all(names.map((name) => beside(['renew', name, '--node', 'cucm-pub', '--yes'])));
+    const done = names.filter((_, index) => outcomes[index]!.status === 0);
+    expect(done.length).toBeLessThan(2);
+    expect(Object.keys((await load()).nodes[0]!.changed ?? {})).toEqual(done);
+    for (const [index, name] of names.entries()) {
+      expect(keyFits(name)).toBe(true);
+      const isOld = existsSync(path(`keys/cucm-pub/backups`))
+        ? !readdirSync(path('keys/cucm-pub/backups')).some((one) => one.startsWith(name))
+        : true;
+      expect(isOld).toBe(outcomes[index]!.status !== 0);
+    }
+    for (const { status, stderr } of outcomes) {
+      if (status !== 0)
+        expect(stderr).toMatch(/another process .*works on|was changed since it was read|refused \(A11\)/);
+    }
+    expect(readdirSync(here).filter((name) => name.includes('lock'))).toEqual([]);
+  });
+
+  test('while another process works on the cluster file nothing is changed, and nothing is asked of it again', () => {
+    // A process that runs: this one.
+    const started = readFileSync('/proc/self/stat', 'latin1')
+      .replace(/^.*\) /s, '')
+      .split(' ')[19];
+    const lock = path('cluster.yaml.lock.1');
+    writeFileSync(lock, JSON.stringify({ pid: process.pid, started, host: hostname() }));
+    const before = snapshot(here);
+    for (const words of [
+      ['renew', 'TVS', '--node', 'cucm-pub', '--yes'],
+      ['set', 'mixed-mode', '--yes'],
+    ]) {
+      const error = `another process (${process.pid}) works on cluster.yaml`;
+      expectFailure(run(words), 2, error, /wait until it has ended.*cluster\.yaml\.lock\.1/);
+      expect(snapshot(here)).toEqual(before);
+    }
+    // One that has ended keeps nobody away.
+    writeFileSync(lock, JSON.stringify({ pid: process.pid, started: '1', host: hostname() }));
+    expect(run(['renew', 'TVS', '--node', 'cucm-pub', '--yes']).status).toBe(0);
+    expect(existsSync(lock)).toBe(false);
+  });
+
+  test('a cluster file that is edited while the key is made is not overwritten', () => {
+    const edited = `${clusterText()}# by hand\n`;
+    // The certificate is read for its form after the new key is made.
+    const code = `
+      import fs from 'node:fs';
+      import { syncBuiltinESMExports } from 'node:module';
+      const { readFileSync } = fs;
+      fs.readFileSync = (path, ...rest) => {
+        if (fs.readdirSync('.').some((name) => /lock\\.\\d/.test(name)) && String(path).endsWith('TVS.pem')) {
+          fs.writeFileSync('cluster.yaml', ${JSON.stringify(edited)});
+        }
+        return readFileSync(path, ...rest);
+      };
+      syncBuiltinESMExports();`;
+    const key = readFileSync(path('keys/cucm-pub/TVS.key'), 'latin1');
+    const outcome = run(['renew', 'TVS', '--node', 'cucm-pub', '--yes'], {
+      env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(code)}` },
+    });
+    expectFailure(outcome, 2, 'cluster.yaml was changed since it was read', 'run the command again');
+    expect(clusterText()).toBe(edited);
+    expect(readFileSync(path('keys/cucm-pub/TVS.key'), 'latin1')).toBe(key);
+  });
+
+  describe('what would lock phones out is said before the question', () => {
+    const twelve = (): void => writeFileSync(path('cluster.yaml'), clusterText().replace('11.5.1', '12.5.1'));
+    const renewal = (name: string, ...words: readonly string[]): Outcome =>
+      run(['renew', name, '--node', 'cucm-pub', '--yes', ...words]);
+
+    test.each([
+      ['CallManager', 'ITLRecovery'],
+      ['ITLRecovery', 'CallManager'],
+    ])('from 12.0 %s, then %s before the CTL was updated: A7', (first, second) => {
+      twelve();
+      expect(run(['set', 'mixed-mode', '--yes']).status).toBe(0);
+      expect(renewal(first).status).toBe(0);
+      const before = snapshot(here);
+      expectFailure(
+        renewal(second, '--accept', 'A11'),
+        4,
+        `refused (A7): the CTL CTLFile.tlv knows the present ${second} as a signer, and not the present ${first}`,
+        /run "cluster update-ctl".*--accept A7 lets this one through/,
+      );
+      expect(snapshot(here)).toEqual(before);
+      expect(run(['update-ctl', '--yes']).status).toBe(0);
+      expect(renewal(second, '--accept', 'A11').stderr).not.toContain('A7');
+    });
+
+    test('A7 is let through with a warning, and then no command is named that would be refused', () => {
+      twelve();
+      expect(run(['set', 'mixed-mode', '--yes']).status).toBe(0);
+      expect(renewal('CallManager').status).toBe(0);
+      const accepted = renewal('ITLRecovery', '--accept', 'A7', '--accept', 'A11');
+      expect(accepted.stderr).toMatch(/^warning: A7: accepted: /m);
+      expect(accepted.status).toBe(0);
+      expectFailure(run(['update-ctl', '--yes']), 4, 'refused (A7)');
+      const { findings } = jsonOf(run(['check', 'cluster.yaml', '--json'])) as {
+        findings: Record<string, string | null>[];
+      };
+      const others = findings.filter(({ check, list }) => list === 'CTLFile.tlv' && check !== 'A7');
+      expect(others.map(({ check, hint }) => [check, hint])).toEqual(
+        Array(2).fill(['list-certificate', 'first do what A7 says; then look again']),
+      );
+    });
+
+    test('A7 without a CTL beside the cluster file: a warning', () => {
+      twelve();
+      writeFileSync(path('cluster.yaml'), clusterText().replace('securityMode: non-secure', 'securityMode: mixed'));
+      expect(renewal('CallManager').stderr).not.toContain('A7');
+      const outcome = renewal('ITLRecovery', '--accept', 'A11');
+      expect(outcome.stderr).toMatch(/^warning: A7: CallManager was renewed on .*no CTL is beside the cluster file/m);
+      expect(outcome.status).toBe(0);
+    });
+
+    const note = (name: string, ago: number): void => {
+      const text = clusterText();
+      const time = new Date(Date.now() - ago).toISOString();
+      const at = text.indexOf('\n  - name: cucm-sub1');
+      writeFileSync(
+        path('cluster.yaml'),
+        `${text.slice(0, at)}    changed:\n      ${name}: ${time}\n${text.slice(at)}`,
+      );
+    };
+    /** The cluster without TVS on its second node. */
+    const oneTvs = (): void =>
+      writeFileSync(
+        path('cluster.yaml'),
+        clusterText().replace('services: [CallManager, TFTP, TVS]', 'services: [CallManager, TFTP]'),
+      );
+
+    test.each([
+      ['CallManager', 'TVS'],
+      ['TVS', 'CallManager'],
+    ])('%s, then %s where no other node runs TVS: A1', (first, second) => {
+      oneTvs();
+      expect(renewal(first).status).toBe(0);
+      const before = snapshot(here);
+      expectFailure(
+        renewal(second, '--accept', 'A11'),
+        4,
+        `refused (A1): ${first} of cucm-pub was renewed on`,
+        /restart all phones first.*--accept A1 lets this one through/,
+      );
+      expect(snapshot(here)).toEqual(before);
+      expect(renewal(second, '--accept', 'A11', '--accept', 'A1').stderr).toMatch(/^warning: A1: accepted: /m);
+    });
+
+    test('A1 an hour later is a warning; much later, with another TVS, from 12.0 or under tokens nothing', async () => {
+      const original = clusterText();
+      const hour = 3_600_000;
+      for (const [ago, prepare, said] of [
+        [hour, [oneTvs], true],
+        [40 * 24 * hour, [oneTvs], false],
+        [hour, [], false],
+        [hour, [oneTvs, twelve], false],
+      ] as const) {
+        writeFileSync(path('cluster.yaml'), original);
+        for (const edit of prepare) edit();
+        note('CallManager', ago);
+        const outcome = renewal('TVS');
+        expect(outcome.stderr.includes('warning: A1: CallManager of cucm-pub was renewed on')).toBe(said);
+        expect(outcome.status).toBe(0);
+      }
+      writeFileSync(path('cluster.yaml'), original);
+      await makeTokenList();
+      oneTvs();
+      note('CallManager', hour);
+      expect(renewal('TVS').stderr).not.toContain('A1:');
+    });
   });
 
   test('no key here, a key on a token, a PKCS#12 file, one file for both: refused, with a way out', () => {
@@ -532,7 +718,11 @@ describe('cluster renew --import', () => {
     const issued = await issue('signed.pem');
     const key = readFileSync(path('keys/cucm-pub/CallManager.key'), 'utf8');
     const { status, stdout, stderr } = run([...words, 'signed.pem']);
-    expect(stdout).toBe(regenerated('CallManager'));
+    expect(stdout).toBe(
+      regenerated('CallManager')
+        .replace('Successfully Regenerated Certificate', 'Certificate imported')
+        .replace('regenerated', 'imported'),
+    );
     expect(stderr).not.toContain('warning: ');
     expect(status).toBe(0);
     expect(certificate('CallManager').der).toEqual(issued.der);
@@ -644,7 +834,7 @@ describe.skipIf(noTerminal !== undefined)('on a terminal', () => {
       const before = snapshot(here);
       terminal.type('y\r');
       expect(await terminal.ended).toBe(2);
-      expect(terminal.screen()).toContain('cluster.yaml was changed while the question was open');
+      expect(terminal.screen()).toContain('cluster.yaml was changed since it was read');
       expect(snapshot(here)).toEqual(before);
     },
   );
@@ -658,6 +848,17 @@ describe.skipIf(noTerminal !== undefined)('on a terminal', () => {
     );
     terminal.type('yes\r');
     expect(await terminal.ended).toBe(0);
+  });
+
+  test('an import asks about an import', async () => {
+    writeFileSync(path('other.pem'), readFileSync(path('certificates/cucm-sub1/TVS.pem')));
+    writeFileSync(path('cluster.yaml'), clusterText().replace('TVS: keys/cucm-pub/TVS.key', ''));
+    const terminal = open(['renew', 'TVS', '--node', 'cucm-pub', '--import', 'other.pem']);
+    await terminal.waitFor('Proceed with import (yes|no)?');
+    expect(terminal.screen()).toContain('put other.pem in the place of the TVS certificate of cucm-pub');
+    expect(terminal.screen()).not.toContain('regeneration');
+    terminal.type('no\r');
+    expect(await terminal.ended).toBe(1);
   });
 
   test.each([
@@ -754,6 +955,11 @@ describe('cluster check', () => {
     expect(briefOf()).toEqual(['critical TVS', 'warning CAPF', 'ok CallManager']);
     writeFileSync(path('password'), 'secret');
     expect(briefOf('--key-password-file', 'password')).toEqual(['critical TVS', 'warning CAPF']);
+    writeFileSync(path('password'), 'wrong');
+    expect(briefOf('--key-password-file', 'password')).toEqual(['critical TVS', 'warning CallManager', 'warning CAPF']);
+    expect(check('--key-password-file', 'password').stdout).toContain(
+      'the password that was given does not open its private key',
+    );
   });
 
   test('lists: none beside a mixed cluster, one that is named and not there, one that is none, an ITL', () => {

@@ -40,7 +40,7 @@ const rows = {
   empty: `${device(3)},CP-8861,none,Not Installed,cucm-pub,yes,c`,
   strange: `${device(4)},CP-8861,${sha1Of(other.ctl)},${sha1Of(other.itls['cucm-pub']!)},cucm-pub,yes,"d, ""e"""`,
   plain: `${device(5)},7960,${sha1Of(other.ctl)},,,no,=1+1`,
-  unknown: `${device(6)},CP-8861,${unknownDigest},,,yes,f`,
+  unknown: `${device(6)},CP-8861,${unknownDigest},none,,yes,f`,
 };
 
 function inventory(name: string, ...lines: readonly string[]): string {
@@ -79,6 +79,7 @@ describe('fleet check', () => {
     expect(stdout).toMatch(/\n6 phones in 5 groups: 3 kept, 2 lost, 1 of which nobody can tell\n$/);
     expect(stdout).toContain('(lists/backups/other-CTL.tlv)');
     expect(stderr.split('\n')).toEqual([
+      'all.csv has empty cells in the column TVS servers: the usual servers are taken for 1 phones; "none" says that a phone has none',
       '1 files of lists are no trust lists: lists/README.txt',
       `warning: 1 phone holds the CTL ${unknownDigest}, which is not at hand: nobody can tell what they accept. Fetch it from the TFTP server that they had, or from a backup of it, into lists`,
       'lost.csv: the phones that are lost, or of which nobody can tell',
@@ -125,12 +126,15 @@ describe('fleet check', () => {
       kept: 3,
       needsTvs: 1,
       lost: 1,
-      unknown: 1,
+      unknown: 2,
+      unusable: 1,
       tvs: 'vouches',
       unknownLists: [{ kind: 'ctl', digest: unknownDigest, phones: 1, mixedUpWith: null }],
       problemCount: 1,
       problems: [{ file: 'json.csv', line: 8, message: 'the device name "SEP1" is not SEP and 12 hex digits' }],
-      notes: [],
+      notes: [
+        'json.csv has empty cells in the column TVS servers: the usual servers are taken for 1 phones; "none" says that a phone has none',
+      ],
       lostFile: { path: 'json-lost.csv', backup: null },
     });
     expect(document.groups.map(({ fate, devices }) => [fate, devices])).toEqual([
@@ -154,7 +158,7 @@ describe('fleet check', () => {
     });
     expect(Object.keys(document).sort()).toEqual(
       ['phones', 'kept', 'needsTvs', 'lost', 'unknown', 'tvs', 'groups', 'unknownLists', 'problemCount', 'problems']
-        .concat(['notes', 'lostFile'])
+        .concat(['notes', 'lostFile', 'unusable'])
         .sort(),
     );
     expect(outcome.status).toBe(1);
@@ -167,7 +171,9 @@ describe('fleet check', () => {
     const log = put('sdl.log', `REFER sip:x SIP/2.0\n${alarm}REFER sip:y SIP/2.0\n${alarm.slice(0, 99)}`);
     inventory('csv.csv', rows.same, rows.empty);
     const { status, stdout, stderr } = check(['--phones', 'csv.csv', log, ...offers]);
-    expect(stdout).toMatch(/2 phones in 2 groups: 1 kept, 0 lost, 1 of which nobody can tell\n$/);
+    expect(stdout).toMatch(
+      /2 phones in 2 groups and 1 line that cannot be used: 1 kept, 0 lost, 2 of which nobody can tell\n$/,
+    );
     expect(stdout).toContain(`1 phone: CTL ${unknownDigest} (not at hand), ITL none`);
     expect(stderr).toContain('warning: sdl.log, line 12: DeviceTLInfo alarm: it is cut: its end is missing\n');
     expect(stderr).toContain('warning: 1 line of the inventory cannot be used, and what they tell is left out\n');
@@ -180,6 +186,9 @@ describe('fleet check', () => {
   test('nothing offered: it says what the phones hold', () => {
     const { status, stdout, stderr } = check(['--phones', 'kept.csv']);
     expect(stdout).toMatch(/3 phones in 3 groups\n$/);
+    const document = jsonOf(check(['--phones', 'kept.csv', '--json'])) as { readonly groups: { fate: unknown }[] };
+    expect(document).toMatchObject({ phones: 3, kept: null, needsTvs: null, lost: null, unknown: null, unusable: 0 });
+    expect(document.groups.map(({ fate }) => fate)).toEqual([null, null, null]);
     expect(stderr).toContain('nothing is offered to the phones: give --ctl and --itl');
     expect(status).toBe(0);
   });
@@ -213,8 +222,46 @@ describe('lines that cannot be used', () => {
       'warning: 4 lines of the inventory cannot be used, and what they tell is left out',
       '',
     ]);
-    expect(stdout).toMatch(/\n1 phone in 1 group: 1 kept, 0 lost\n$/);
-    expect(status).toBe(0);
+    // The line 5 says of its phone what line 2 says.
+    expect(stdout).toMatch(
+      /\n1 phone in 1 group and 3 lines that cannot be used: 1 kept, 0 lost, 3 of which nobody can tell\n$/,
+    );
+    expect(status).toBe(1);
+  });
+
+  test('of a phone whose only line cannot be used nobody can tell, and it is among the lost ones', () => {
+    inventory('na.csv', `${device(7)},CP-8861,#N/A,none,,yes,g`);
+    const words = ['--phones', 'na.csv', ...offers];
+    const { status, stdout, stderr } = check([...words, '--lost', 'na-lost.csv']);
+    expect(stdout).toMatch(/^0 phones in 0 groups and 1 line that cannot be used: 0 kept, 0 lost, 1 of which nobody/);
+    expect(stderr).toContain('warning: the inventory has no phone that can be used');
+    expect(status).toBe(1);
+    expect(readFileSync(join(folder, 'na-lost.csv'), 'utf8').split('\r\n')[1]).toBe(
+      `${device(7)},CP-8861,#N/A,none,,yes,g,unknown,,"line 2 cannot be used: CTL SHA-1 is ""#N/A"", not 40 hex digits (SHA-1), 32 (MD5) or ""none""\"`,
+    );
+    expect(jsonOf(check([...words, '--json']))).toMatchObject({ phones: 0, kept: 0, unknown: 1, unusable: 1 });
+    expect(check(['--phones', 'na.csv']).status).toBe(1);
+  });
+
+  test('an empty cell tells nothing, and it is said of how many phones', () => {
+    inventory('empty.csv', `${device(1)},CP-8861,,,cucm-pub,yes,a`, `${device(2)},CP-8861,,none,cucm-pub,yes,b`);
+    const outcome = check(['--phones', 'empty.csv', ...offers, '--json']);
+    expect(outcome.status).toBe(1);
+    const held = { kind: 'unknown', digest: null, name: null };
+    expect(jsonOf(outcome)).toMatchObject({
+      kept: 0,
+      unknown: 2,
+      unknownLists: [
+        { kind: 'ctl', digest: null, phones: 2, mixedUpWith: null },
+        { kind: 'itl', digest: null, phones: 1, mixedUpWith: null },
+      ],
+      groups: [{ ctl: held, itl: held }, { ctl: held }],
+    });
+    const { stdout, stderr } = check(['--phones', 'empty.csv', ...offers]);
+    expect(stdout).toContain('1 phone: CTL not told, ITL not told\n');
+    expect(stdout).toContain('  nobody can tell: the inventory does not tell their CTL and their ITL\n');
+    expect(stderr).toContain('warning: of 2 phones the inventory does not tell the CTL: nobody can tell');
+    expect(stderr).toContain('warning: of 1 phone the inventory does not tell the ITL: nobody can tell');
   });
 
   test('--strict refuses them, and writes nothing', () => {
@@ -336,7 +383,10 @@ test('an inventory of more than 16 MiB may come through a pipe', () => {
     Buffer.from(`${header}\n`),
     ...Array.from({ length: 17 }, (_, index) => {
       const room = 'x'.repeat(1024);
-      const lines = Array.from({ length: 1024 }, (_row, row) => `${device(index * 1024 + row)},,,,,yes,${room}\n`);
+      const lines = Array.from(
+        { length: 1024 },
+        (_row, row) => `${device(index * 1024 + row)},,none,none,,yes,${room}\n`,
+      );
       return Buffer.from(lines.join(''));
     }),
   ]);

@@ -9,6 +9,7 @@ import {
   confirmStep,
   journalOf,
   makeLiveLab,
+  phonesRestarted,
   runBeside,
   sha1,
   start,
@@ -31,7 +32,8 @@ async function begin(request?: Parameters<typeof makeLiveLab>[0]): Promise<{
   const plan = thereAndBack(lab);
   const path = writePlan(lab, plan);
   const words = ['migrate', 'apply', path, ...lab.serverOptions, ...lab.tokenOptions];
-  const folders = lab.cluster.nodes.flatMap(({ name }) => ['--tftp-folder', `${name}=${lab.served(name)}`]);
+  const places = lab.cluster.nodes.flatMap(({ name }) => ['--tftp-folder', `${name}=${lab.served(name)}`]);
+  const folders = [...places, ...phonesRestarted(plan)];
   return { lab, plan, path, words, folders };
 }
 
@@ -46,7 +48,8 @@ describe('a whole plan', () => {
     };
     /** Answers the question of a step of the phones; the step after it then fails, for nothing was copied yet. */
     const answerYes = async (next: string): Promise<void> => {
-      expectFailureOf(await runBeside([...words, '--yes']), 1, `step ${next} is not done: `);
+      const answer = [...words, '--yes', '--phones-restarted', '4-restart-phones'];
+      expectFailureOf(await runBeside(answer), 1, `step ${next} is not done: `);
     };
     await waitsFor('1-upload');
     // Nothing happens by itself.
@@ -62,7 +65,7 @@ describe('a whole plan', () => {
     expect(ctlMode(decodeTrustList(lab.servedCtl()))).toBe('token');
     lab.putCtl(readFileSync(join(`${path}.work`, '5-build-ctl-CTLFile.tlv')));
     await waitsFor('7-restart-phones');
-    const done = await runBeside([...words, '--yes', '--json']);
+    const done = await runBeside([...words, '--phones-restarted', '7-restart-phones', '--json']);
     expect(done.status).toBe(0);
     const served = lab.servedCtl();
     expect(jsonOf(done)).toMatchObject({ state: 'done', ctl: sha1(served), waiting: null });
@@ -119,7 +122,8 @@ describe('a whole plan', () => {
   });
 
   test('that "migrate plan" made is applied as it is', async () => {
-    const { lab, words, folders } = await begin({ nodes: ['cucm-pub', 'cucm-sub'] });
+    const { lab, words, folders: all } = await begin({ nodes: ['cucm-pub', 'cucm-sub'] });
+    const folders = all.slice(0, 4);
     const ctl = join(lab.folder, 'present.tlv');
     writeFileSync(ctl, lab.tokenless);
     const itls = lab.cluster.nodes.flatMap(({ name }) => ['--itl', `${name}=${join(lab.served(name), 'ITLFile.tlv')}`]);
@@ -139,13 +143,20 @@ describe('a whole plan', () => {
       waiting: { step: '1-upload' },
     });
     lab.upload(...lab.tokens);
-    const outcome = await runBeside([...there, '--yes', ...folders, '--json']);
+    const restarts = [...readFileSync(path, 'utf8').matchAll(/id: (\S+-restart-phones)/g)].map(([, id]) => id!);
+    const answers = restarts.flatMap((id) => ['--phones-restarted', id]);
+    const outcome = await runBeside([...there, '--yes', ...folders, ...answers, '--json']);
     expect(outcome.stderr).not.toContain('error:');
     expect(jsonOf(outcome)).toMatchObject({ state: 'done', ctl: sha1(lab.servedCtl('cucm-sub')) });
     const list = decodeTrustList(lab.servedCtl());
     expect(ctlMode(list)).toBe('token');
     expect(verifyTrustList(list).verified).toBe(true);
     const back = there.map((word) => (word === 'apply' ? 'undo' : word));
+    // Restarted phones and built lists leave nothing behind, and the folders are here: nobody is asked.
+    const half = await runBeside([...back, ...folders, '--back-to', '1-upload', '--json']);
+    expect(jsonOf(half)).toMatchObject({ state: 'undone', to: '1-upload', ctl: sha1(lab.tokenless) });
+    expect(half.stderr).toContain('Cluster Security Mode must read 1 (mixed)');
+    expect(half.stderr).not.toContain('Put the CTLFile.tlv back');
     const undone = await runBeside([...back, '--yes', ...folders, '--back-to', 'start', '--json']);
     expect(undone.stderr).not.toContain('error:');
     expect(jsonOf(undone)).toMatchObject({ state: 'undone', ctl: sha1(lab.tokenless) });
@@ -180,7 +191,8 @@ describe('a whole plan', () => {
     const { lab, plan } = await begin();
     const [first, ...others] = plan.steps;
     const requires = ['Five minutes have gone by since the last renewal (A11).'];
-    const phones = { ...plan.phones, kept: 0, lost: 1 };
+    const groups = plan.phones.groups.map((group) => ({ ...group, outcome: 'lost' as const }));
+    const phones = { ...plan.phones, kept: 0, lost: 1, groups };
     const path = writePlan(lab, { ...plan, phones, steps: [{ ...first!, requires }, ...others] }, 'losing.yaml');
     const outcome = await runBeside(['migrate', 'apply', path, ...lab.serverOptions, ...lab.tokenOptions]);
     expect(outcome.stderr).toContain('warning: the plan loses 1 of 1 phones');
@@ -414,7 +426,7 @@ describe('a certificate that is renewed', () => {
     const further = await runBeside([...words, '--json']);
     expect(further.stderr).not.toContain('error:');
     expect(jsonOf(further)).toMatchObject({ waiting: { step: '2-restart-phones' } });
-    expect((await runBeside([...words, '--yes'])).status).toBe(0);
+    expect((await runBeside([...words, '--phones-restarted', '2-restart-phones'])).status).toBe(0);
     // A plan that has not come so far takes it for another state.
     rmSync(`${path}.work`, { recursive: true });
     expectFailure(await runBeside(words), 4, 'the TVS certificate of cucm-pub in the cluster file has SHA-1');

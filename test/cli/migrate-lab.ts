@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createHash, type KeyObject } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import { formatHex } from '../../src/bytes/index.js';
@@ -15,7 +15,7 @@ import {
   type ClusterNode,
 } from '../../src/cluster/index.js';
 import { createTokenlessCtl, tokenlessSigner } from '../../src/ctl/index.js';
-import { createItl, itlSigner } from '../../src/itl/index.js';
+import { createItl, emptyItl, itlSigner } from '../../src/itl/index.js';
 import { formatPlan, type CertificateNote, type Plan, type Step, type StepCheck } from '../../src/migration/index.js';
 import { createSoftwareSigner, type Signer } from '../../src/signer/index.js';
 import { startTftpServer, type TftpServer } from '../../src/tftp/index.js';
@@ -60,40 +60,25 @@ export function runBeside(words: readonly string[], options: RunOptions = {}): P
   return start(words, options).ended;
 }
 
-/**
- * Starts the command and kills it (SIGKILL) as soon as something is so.
- *
- * @returns whether it ran until then.
- */
-export async function killWhen(
-  words: readonly string[],
-  due: () => boolean,
-  options: RunOptions = {},
-): Promise<boolean> {
-  const { child, ended } = start(words, options);
-  while (child.exitCode === null && !due()) await new Promise((resolve) => setImmediate(resolve));
-  const isKilled = child.kill('SIGKILL');
-  await ended;
-  return isKilled;
-}
-
-/** How many whole lines a plan's journal has. */
-export function journalLength(planPath: string): number {
-  const path = join(`${planPath}.work`, 'journal.jsonl');
-  return existsSync(path) ? readFileSync(path, 'utf8').split('\n').length - 1 : 0;
-}
-
 function keyOf(node: ClusterNode, name: CertificateName, certificate: Certificate): Promise<KeyObject> {
   const reference = node.keys[name];
   if (reference?.kind !== 'file') throw new Error(`${node.name} has no key of ${name} in a file`);
   return loadPrivateKey(reference, certificate);
 }
 
-async function writeItl(folder: string, cluster: Cluster, name: string, timestamp: number): Promise<void> {
-  const node = cluster.nodes.find((one) => one.name === name)!;
+/** @param isEmptied whether its TFTP and TVS records are emptied, as for a rollback. */
+async function writeItl(
+  folder: string,
+  cluster: Cluster,
+  index: number,
+  timestamp: number,
+  isEmptied = false,
+): Promise<void> {
+  const node = cluster.nodes[index]!;
   const { certificate } = itlSigner(cluster, node);
   const signer = createSoftwareSigner(certificate, await keyOf(node, 'CallManager', certificate));
-  const { bytes } = await createItl(cluster, node, signer, { timestamp });
+  const whole = await createItl(cluster, node, signer, { timestamp });
+  const { bytes } = isEmptied ? await emptyItl(whole, signer, { timestamp }) : whole;
   writeFileSync(join(folder, 'ITLFile.tlv'), bytes);
 }
 
@@ -120,6 +105,12 @@ export interface LiveLab {
   readonly upload: (...certificates: readonly Certificate[]) => void;
   /** Renews a certificate of the publisher in the cluster file; the ITL follows when it is told to. */
   readonly renew: (name: CertificateName) => Promise<{ readonly publishItl: () => Promise<void> }>;
+  /** The ITLs of all nodes by the cluster file as it is now. */
+  readonly publishItls: (isEmptied?: boolean) => Promise<void>;
+  /** TVS of the publisher starts anew, with the certificate that the cluster file has now. */
+  readonly restartTvs: () => Promise<void>;
+  /** Changes the text of the cluster file. */
+  readonly editCluster: (from: string | RegExp, to: string) => void;
   readonly close: () => Promise<void>;
 }
 
@@ -163,10 +154,10 @@ export async function makeLiveLab({ nodes = ['cucm-pub'], tokens }: LiveLabReque
   const knowledge = (): TvsKnowledge =>
     createTvsKnowledge({ trustStores: { ...uploadedCertificates(cluster), 'Phone-SAST-trust': uploaded } });
   const serverOptions = ['--cluster', clusterFile];
-  for (const node of cluster.nodes) {
+  for (const [index, node] of cluster.nodes.entries()) {
     const root = servedFolder(node.name);
     mkdirSync(root);
-    await writeItl(root, cluster, node.name, 1_700_000_000);
+    await writeItl(root, cluster, index, 1_700_000_000);
     const tftp = await startTftpServer({ root, port: 0 });
     const tvsCertificate = node.certificates.TVS!;
     const tvs = await startTvsServer({
@@ -189,8 +180,29 @@ export async function makeLiveLab({ nodes = ['cucm-pub'], tokens }: LiveLabReque
     writeFileSync(join(files, 'certificates', pub!.name, `${name}.pem`), formatCertificatePem(made.certificate));
     writeFileSync(join(files, 'keys', pub!.name, `${name}.key`), made.key.export({ format: 'pem', type: 'pkcs8' }));
     const publishItl = async (): Promise<void> =>
-      writeItl(servedFolder(), await loadCluster(clusterFile), pub!.name, 1_700_000_001);
+      writeItl(servedFolder(), await loadCluster(clusterFile), 0, 1_700_000_001);
     return { publishItl };
+  };
+  const publishItls: LiveLab['publishItls'] = async (isEmptied = false) => {
+    const now = await loadCluster(clusterFile);
+    for (const [index, name] of nodes.entries()) {
+      await writeItl(servedFolder(name), now, index, 1_700_000_002, isEmptied);
+    }
+  };
+  const restartTvs = async (): Promise<void> => {
+    const [node] = (await loadCluster(clusterFile)).nodes;
+    const [former] = tvsServers;
+    const port = former!.port;
+    await former!.close();
+    const tvsCertificate = node!.certificates.TVS!;
+    const key = await keyOf(node!, 'TVS', tvsCertificate);
+    tvsServers[0] = await startTvsServer({ certificate: tvsCertificate, key, knowledge: knowledge(), port });
+  };
+  const editCluster: LiveLab['editCluster'] = (from, to) => {
+    const text = readFileSync(clusterFile, 'utf8');
+    const edited = text.replace(from, to);
+    if (edited === text) throw new Error(`the cluster file has no ${String(from)}`);
+    writeFileSync(clusterFile, edited);
   };
   const close = async (): Promise<void> => {
     await Promise.all([...tftpServers, ...tvsServers].map((server) => server.close()));
@@ -211,6 +223,9 @@ export async function makeLiveLab({ nodes = ['cucm-pub'], tokens }: LiveLabReque
     tokenlessSigner: signer,
     upload: (...certificates) => (uploaded = [...uploaded, ...certificates]),
     renew,
+    publishItls,
+    restartTvs,
+    editCluster,
     close,
   };
 }
@@ -246,7 +261,7 @@ export function confirmStep(id: string, more: Partial<Step> = {}): Step {
     requires: [],
     instructions: ['reset all phones'],
     checks: [{ check: 'confirm', question: 'Did all phones come back?' }],
-    undo: [],
+    undo: ['Nothing has to be taken back.'],
     safe: true,
     ...more,
   };
@@ -327,6 +342,18 @@ export function thereAndBack(lab: LiveLab): Plan {
       groups: [{ group: 0, count: 1, devices: ['SEP000000000001'], securityByDefault: true, outcome: 'kept' }],
     },
   };
+}
+
+/** The first steps of {@link thereAndBack}. */
+export function firstSteps(plan: Plan, count: number): Plan {
+  const steps = plan.steps.slice(0, count);
+  const published = steps.filter(({ action }) => action.kind === 'publish-ctl').length;
+  return { ...plan, steps, to: { ...plan.to, mode: published === 1 ? 'token' : 'tokenless' } };
+}
+
+/** `--phones-restarted STEP` for each step of a plan at which phones restart. */
+export function phonesRestarted({ steps }: Plan): readonly string[] {
+  return steps.flatMap(({ id, action }) => (action.kind === 'restart-phones' ? ['--phones-restarted', id] : []));
 }
 
 /** Writes a plan; gives its path. */

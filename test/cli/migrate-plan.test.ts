@@ -106,6 +106,12 @@ describe('migrate plan', () => {
     expectFailure(plan([]), 2, 'nothing is wanted', 'a mode, certificates to renew, a release, or another cluster');
   });
 
+  test('without an inventory the ITL of each TFTP node is wanted: a phone that holds none takes any', () => {
+    const words = files.filter((_, index) => index < files.length - 2);
+    const outcome = run(['migrate', 'plan', ...words, '--to', 'tokenless'], { cwd: temporaryFolder() });
+    expectFailure(outcome, 2, 'the ITL of cucm-sub is not given', '--itl cucm-sub=FILE');
+  });
+
   test('what is refused is refused by its check, and no plan is written', () => {
     const before = plan(['--to', 'token']);
     expectFailure(before, 4, 'refused (A5)', '--accept A5');
@@ -145,7 +151,18 @@ describe('migrate plan', () => {
       0,
     );
     const ctl = join(lab.served('cucm-pub'), 'CTLFile.tlv');
-    const words = ['migrate', 'plan', '--cluster', join(folder, 'cluster.yaml'), '--to', 'tokenless'];
+    const phones = join(folder, 'phones.csv');
+    writeFileSync(phones, `${heading}SEP000000000001,CP-8861,none,none,other,yes,\r\n`);
+    const words = [
+      'migrate',
+      'plan',
+      '--cluster',
+      join(folder, 'cluster.yaml'),
+      '--to',
+      'tokenless',
+      '--phones',
+      phones,
+    ];
     expectFailure(run([...words, '--ctl', ctl], { cwd: folder }), 2, /the cluster file and the CTL.* contradict/);
     expectFailure(run(words, { cwd: folder }), 2, /mixed, and there is no CTL/, /securityMode: non-secure/);
   });
@@ -185,8 +202,8 @@ test('a plan is made, walked to its end against the live servers, and the phones
   const made = run(['migrate', 'plan', ...given, '--to', 'token', ...tokenWords], { cwd: folder });
   expect(made.stdout).toMatch(/1-upload[\s\S]*2-build-ctl[\s\S]*3-publish-ctl/);
 
-  const apply = (): Promise<Outcome> =>
-    runBeside(['migrate', 'apply', 'migration.yaml', ...own.serverOptions, ...own.tokenOptions, '--yes'], {
+  const apply = (more: readonly string[] = []): Promise<Outcome> =>
+    runBeside(['migrate', 'apply', 'migration.yaml', ...own.serverOptions, ...own.tokenOptions, '--yes', ...more], {
       cwd: folder,
     });
   const waiting = await apply();
@@ -206,7 +223,8 @@ test('a plan is made, walked to its end against the live servers, and the phones
   expect(built.stderr).toMatch(/3-publish-ctl is not done: .*serves/);
   const list = join(folder, 'migration.yaml.work', '2-build-ctl-CTLFile.tlv');
   own.putCtl(new Uint8Array(readFileSync(list)));
-  const done = await apply();
+  const restarts = ['4-restart-phones', '6-restart-phones'].flatMap((step) => ['--phones-restarted', step]);
+  const done = await apply(restarts);
   expect(done.stdout).toMatch(/all \d+ steps are done/);
   expect(done.status).toBe(0);
   expect(run(['ctl', 'verify', join(own.served(), 'CTLFile.tlv')]).status).toBe(0);

@@ -289,6 +289,8 @@ describe('verify', () => {
       signer: 'CN=cucm-1051-a-pub;OU=TAC;O=Cisco;L=Krakow;ST=Malopolska;C=PL',
       code: null,
       reason: null,
+      check: null,
+      explanation: [],
     });
     expect(jsonOf(bad!)).toMatchObject({ path: 'bad.tlv', verified: false, signer: null, code: 'signature-mismatch' });
     expect(Object.keys(jsonOf(bad!))).toEqual(Object.keys(jsonOf(good!)));

@@ -20,6 +20,7 @@ import {
   type Cluster,
   type ClusterCheckRequest,
   type ClusterFinding,
+  type KeyReference,
 } from '../../src/cluster/index.js';
 import {
   createTokenCtl,
@@ -274,6 +275,61 @@ describe('ITLRecovery', () => {
     expect(bad({ cluster: { ...cluster, recoveryBackup: upper } })).toEqual([]);
   });
 
+  test('a backup that opens with an old password, until the next one', () => {
+    const backedUp = (time: string, passwordChanged: string): Cluster => ({
+      ...cluster,
+      recoveryBackup: {
+        sha1: cluster.recoveryBackup!.sha1,
+        time: new Date(time),
+        passwordChanged: new Date(passwordChanged),
+      },
+    });
+    const outdated = backedUp('2026-02-01T00:00:00Z', '2026-02-02T00:00:00Z');
+    expect(bad({ cluster: outdated })).toEqual([warning]);
+    const [finding] = checkCluster({ cluster: outdated, now }).filter(({ check }) => check === 'recovery-backup');
+    expect(finding?.message).toContain('opens with the old password: it was changed on 2026-02-02T00:00:00Z');
+    expect(bad({ cluster: backedUp('2026-02-03T00:00:00Z', '2026-02-02T00:00:00Z') })).toEqual([]);
+  });
+
+  test('how to back it up depends on where the key is', () => {
+    const hintWith = (key: KeyReference | undefined): string => {
+      const [publisher, ...others] = cluster.nodes;
+      const { ITLRecovery: _own, ...keys } = publisher!.keys;
+      const node = { ...publisher!, keys: key === undefined ? keys : { ...keys, ITLRecovery: key } };
+      const kept = { ...cluster, recoveryBackup: undefined, nodes: [node, ...others] };
+      return checkCluster({ cluster: kept, now }).find(({ check }) => check === 'recovery-backup')?.hint ?? '';
+    };
+    expect(hintWith({ kind: 'file', path: 'x' })).toContain('itl backup-key');
+    expect(hintWith({ kind: 'token', uri: 'pkcs11:token=x' })).toContain('does not leave it');
+    expect(hintWith(undefined)).toContain('file get tftp ITLRecovery.p12');
+  });
+
+  test.each([
+    ['11.5.1', 'five'],
+    ['12.5.1', 'twenty'],
+  ])('near its end, in release %s: how long a new one lasts, and what to do with it', (release, years) => {
+    const publisher = cluster.nodes[0]!;
+    const present = publisher.certificates.ITLRecovery!;
+    const close = new Date(present.notAfter.getTime() - 60 * day);
+    const found = checkCluster({ cluster: released(release), now: close, days: 90 });
+    const [finding] = found.filter(({ check, certificate }) => check === 'expiry' && certificate === 'ITLRecovery');
+    expect(finding?.message).toContain('expires in 60 days');
+    expect(finding?.hint).toContain(`gives it ${years} years`);
+    expect(finding?.hint).toContain('(A7)');
+  });
+
+  test('a key of 1024 bits beside servers of 2048', async () => {
+    const key = await generateRsaKey(2048);
+    const server = await issue({ commonName: 'cucm-pub', serial: 77, key });
+    const found = checkCluster({
+      cluster: { ...having('CallManager', server), recoveryBackup: cluster.recoveryBackup },
+      now,
+    });
+    const [finding] = found.filter(({ check, certificate }) => check === 'key-size' && certificate === 'ITLRecovery');
+    expect(finding).toMatchObject({ severity: 'warning', message: 'has a key of 1024 bits, beside others of 2048' });
+    expect(finding?.hint).toContain('itl backup-key');
+  });
+
   test('not in the cluster file: from 10.0 on a warning', () => {
     const [publisher, ...others] = cluster.nodes;
     const { ITLRecovery: _gone, ...certificates } = publisher!.certificates;
@@ -396,6 +452,43 @@ describe('lists', () => {
     ] as const) {
       expect(lists({ cluster: await renewed(name, node), lists: [list] })).toEqual(expected);
     }
+  });
+
+  test('an ITL of a node that serves none any more is that of no node', async () => {
+    const [publisher, ...others] = cluster.nodes;
+    const moved: Cluster = {
+      ...cluster,
+      nodes: [{ ...publisher!, services: ['CallManager', 'CAPF', 'TVS'] }, ...others],
+    };
+    expect(lists({ cluster: moved, lists: [itlOf(await itl())] })).toEqual(['critical list-certificate ITLFile.tlv']);
+    expect(lists({ cluster: moved, lists: [itlOf(await itl(cluster, 1))] })).toEqual([]);
+  });
+
+  test('what another finding says is refused is not what a finding advises', async () => {
+    const hints = (of: Cluster, checked: CheckedCtl): (readonly [string, string | undefined])[] =>
+      checkCluster({ cluster: of, now, lists: [checked] })
+        .filter(({ list }) => list !== undefined)
+        .map(({ check, hint }) => [check, hint]);
+    const changed = await renewed('CAPF', 'cucm-pub');
+    const [list, tokenList] = [await tokenless(), await withTokens()];
+    expect(hints(changed, ctlOf(list))).toEqual([['list-certificate', 'run "cluster update-ctl"']]);
+    expect(hints(changed, ctlOf(tokenList))).toEqual([
+      ['list-certificate', 'run "ctl update" with a token that is in it'],
+    ]);
+    const first = (check: string): readonly [string, string] => [
+      'list-certificate',
+      `first do what ${check} says; then look again`,
+    ];
+    expect(hints(released('14SU3', changed), ctlOf(tokenList))).toEqual([
+      ['A14', 'go tokenless with "cluster set mixed-mode"'],
+      first('A14'),
+    ]);
+    const bytes = Uint8Array.from(list.bytes);
+    bytes[list.header.signatureSpan.end - 1]! ^= 1;
+    expect(hints(changed, ctlOf(decodeTrustList(bytes)))).toEqual([
+      ['A9', expect.stringContaining('restore a backup') as string],
+      first('A9'),
+    ]);
   });
 
   test('a signer that the cluster file no longer names: of an ITL critical, of a CTL A6', async () => {

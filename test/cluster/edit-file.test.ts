@@ -7,6 +7,7 @@ import {
   formatClusterFile,
   parseClusterFile,
   withChange,
+  withPasswordChange,
   withRecoveryBackup,
   withSecurityMode,
   type ClusterFileContent,
@@ -194,10 +195,21 @@ describe('the notes', () => {
     expect(again.split('\n')).toHaveLength(text.split('\n').length);
   });
 
+  test('a changed password is noted beside the backup, and stays there when the next backup is noted', () => {
+    const passwordChanged = new Date('2026-03-01T08:00:00Z');
+    const text = withPasswordChange(withRecoveryBackup(drafted, backup, 'x'), passwordChanged, 'x');
+    expect(text.endsWith('  passwordChanged: 2026-03-01T08:00:00Z\n')).toBe(true);
+    const later = { ...backup, time: new Date('2027-01-31T12:00:00Z') };
+    expect(contentOf(withRecoveryBackup(text, later, 'x')).recoveryBackup).toEqual({ ...later, passwordChanged });
+    expect(() => withPasswordChange(drafted, passwordChanged, 'x')).toThrow('x notes no backup of the ITLRecovery key');
+  });
+
   test('formatting and reading a file with notes gives them back', () => {
     const noted = withRecoveryBackup(withChange(drafted, 0, 'CAPF', time, 'x'), backup, 'x');
-    const content = contentOf(noted);
-    expect(contentOf(formatClusterFile(content))).toEqual(content);
+    for (const text of [noted, withPasswordChange(noted, new Date('2026-03-01T08:00:00Z'), 'x')]) {
+      const content = contentOf(text);
+      expect(contentOf(formatClusterFile(content))).toEqual(content);
+    }
   });
 
   test.each([
@@ -206,6 +218,11 @@ describe('the notes', () => {
     ['    changed:\n      TVS: 2026-02-28T00:00:00+02:00\n', 'nodes[1].changed.TVS', /is not a time in UTC/],
     ['    changed: now\n', 'nodes[1].changed', /a mapping of times expected, not a text/],
     ['    changed:\n      tomcat: 2026-02-28T00:00:00Z\n', 'nodes[1].changed.tomcat', /unknown key "tomcat"/],
+    [
+      `recoveryBackup: {time: 2026-02-28T00:00:00Z, sha1: ${backup.sha1}, passwordChanged: today}\n`,
+      'recoveryBackup.passwordChanged',
+      /"today" is not a time in UTC/,
+    ],
     ['recoveryBackup: yes\n', 'recoveryBackup', /a mapping expected, not a text/],
     ['recoveryBackup: {time: 2026-02-28T00:00:00Z}\n', 'recoveryBackup.sha1', /the key "sha1" is missing/],
     ['recoveryBackup: {time: 2026-02-28T00:00:00Z, sha1: abc}\n', 'recoveryBackup.sha1', /"abc" is not a SHA-1/],

@@ -70,6 +70,22 @@ const expected: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['phone: CTL +P4 ctl, ITL +P4 ctl, cnf.sgn +P12 ctl'],
     ['phone: CTL +P3 own, ITL +P4 ctl, cnf.sgn +P12 ctl'],
   ],
+  // What the phone from 9.1 holds has no ITLRecovery: nothing that the cluster can sign reaches it.
+  'itl-reset': [
+    ['phone: CTL -P2, ITL +P3 own, cnf.sgn +P12 itl'],
+    ['phone: CTL -P2, ITL -P5, cnf.sgn -P12', 'phone from 9.1: CTL -P2, ITL -P5, cnf.sgn -P12'],
+    ['phone: CTL -P2, ITL +P5 itl, cnf.sgn +P12 itl', 'phone from 9.1: CTL -P2, ITL -P5, cnf.sgn -P12'],
+    ['phone: CTL -P2, ITL +P5 itl, cnf.sgn +P12 itl', 'phone from 9.1: CTL -P2, ITL -P5, cnf.sgn -P12'],
+    ['phone: CTL -P2, ITL +P5 itl, cnf.sgn +P12 itl', 'phone from 9.1: CTL -P2, ITL +P3 own, cnf.sgn +P12 itl'],
+  ],
+  // The configuration is signed by CallManager, which the phone still knows when ITLRecovery was renewed.
+  'itl-reset-12': [
+    ['phone: CTL -P2, ITL +P3 own, cnf.sgn +P12 itl'],
+    ['phone: CTL -P2, ITL +P5 itl, cnf.sgn +P12 itl'],
+    ['phone: CTL -P2, ITL -P5, cnf.sgn +P12 itl'],
+    ['phone: CTL -P2, ITL +P5 itl, cnf.sgn +P12 itl'],
+    ['phone: CTL -P2, ITL +P5 itl, cnf.sgn +P12 itl'],
+  ],
   'empty-itl': [
     ['phone: CTL -P2, ITL +P3 own, cnf.sgn +P12 itl'],
     ['phone: CTL -P2, ITL +P5 itl, cnf.sgn +P6 any'],
@@ -86,12 +102,48 @@ const expected: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['phone: CTL -P2, ITL +P5 tvs, cnf.sgn +P12 itl'],
   ],
   'central-tftp': [['phone: CTL -P2, ITL +P3 own, cnf.sgn -P12']],
+  'encrypted-configuration': [
+    [
+      'phone: CTL +P3 own, ITL +P4 ctl, cnf.enc.sgn +P12 ctl',
+      'plain phone: CTL +P3 own, ITL +P4 ctl, cnf.sgn +P12 ctl',
+    ],
+    [
+      'phone: CTL +P5 ctl, ITL +P5 tvs, cnf.enc.sgn +P12 itl',
+      'plain phone: CTL +P5 ctl, ITL +P5 tvs, cnf.sgn +P12 itl',
+    ],
+    ['phone: CTL +P5 ctl, ITL +P5 itl, cnf.enc.sgn -P12', 'plain phone: CTL +P5 ctl, ITL +P5 itl, cnf.sgn +P12 itl'],
+    [
+      'phone: CTL +P5 ctl, ITL +P5 itl, cnf.enc.sgn +P12 itl',
+      'plain phone: CTL +P5 ctl, ITL +P5 itl, cnf.sgn +P12 itl',
+    ],
+  ],
+  'encrypted-wrong-signer': [
+    ['phone: CTL +P3 own, ITL +P4 ctl, cnf.enc.sgn +P12 ctl'],
+    ['phone: CTL +P5 ctl, ITL +P5 ctl, cnf.enc.sgn -P12'],
+    ['phone: CTL +P5 ctl, ITL +P5 ctl, cnf.enc.sgn +P12 ctl'],
+  ],
+  'encrypted-replaced-content': [
+    ['phone: CTL +P3 own, ITL +P4 ctl, cnf.enc.sgn +P12 ctl'],
+    ['phone: CTL +P5 ctl, ITL +P5 ctl, cnf.enc.sgn -P12'],
+    [
+      'phone: CTL +P5 ctl, ITL +P5 ctl, cnf.enc.sgn -P12',
+      'other phone: CTL +P3 own, ITL +P4 ctl, cnf.enc.sgn +P12 ctl',
+    ],
+    [
+      'phone: CTL +P5 ctl, ITL +P5 ctl, cnf.enc.sgn -P12',
+      'other phone: CTL +P5 ctl, ITL +P5 ctl, cnf.enc.sgn +P12 ctl',
+    ],
+    [
+      'phone: CTL +P5 ctl, ITL +P5 ctl, cnf.enc.sgn +P12 ctl',
+      'other phone: CTL +P5 ctl, ITL +P5 ctl, cnf.enc.sgn +P12 ctl',
+    ],
+  ],
   'central-tftp-per-device': [['phone: CTL -P2, ITL +P3 own, cnf.sgn +P12 itl']],
 };
 
 function fileKind(file: string): string {
   if (/^(CTL|ITL)/.test(file)) return file.slice(0, 3);
-  return file.endsWith('.sgn') ? 'cnf.sgn' : 'cnf';
+  return `cnf${file.endsWith('.enc.sgn') ? '.enc.sgn' : file.endsWith('.sgn') ? '.sgn' : ''}`;
 }
 
 function inShort({ file, decision }: FileDecision): string {

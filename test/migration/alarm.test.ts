@@ -227,6 +227,18 @@ describe('a broken alarm is reported with its line', () => {
   });
 });
 
+test('of more parameters than phones send, the first ones are kept: a log cannot make a table without end', () => {
+  const parameters = (from: number): string =>
+    Array.from({ length: 50 }, (_, index) => `<String name="p${String(from + index)}">x</String>`).join('');
+  const inventory = read(
+    `${alarm({ itl, more: parameters(0) })}\n${alarm({ device: 'SEP000000000002', ctl, itl, more: parameters(50) })}`,
+  );
+  expect(inventory.sources[0]?.columns).toHaveLength(64);
+  const [, second] = [...inventory.phones.values()];
+  expect(second?.cells.length).toBeLessThanOrEqual(64);
+  expect(second?.state).toMatchObject({ ctl, itl });
+});
+
 test('a log of alarms of other kinds only is no inventory', () => {
   expect(() => read(transcript.replace('DeviceTLInfo', 'Other'))).toThrow(InputError);
 });

@@ -80,10 +80,15 @@ export class SmallCluster {
   }
 
   /** The ITL that a node serves now. */
-  async itl(node = this.publisher): Promise<TrustList> {
+  itl(node = this.publisher): Promise<TrustList> {
+    return this.itlOf(this.cluster, node);
+  }
+
+  /** The ITL that a node serves in a cluster of these nodes. */
+  async itlOf(cluster: Cluster, node = this.publisher): Promise<TrustList> {
     const owner = this.certificates.node(node);
-    const { name, node: signing } = itlSigner(this.cluster, owner);
-    return createItl(this.cluster, owner, this.certificates.signer(signing.name, name), { timestamp: this.#next() });
+    const { name, node: signing } = itlSigner(cluster, owner);
+    return createItl(cluster, owner, this.certificates.signer(signing.name, name), { timestamp: this.#next() });
   }
 
   async emptyItl(): Promise<TrustList> {

@@ -828,6 +828,11 @@ const cases: readonly Case[] = [
     not: {
       'the configuration is fine': { logs: log(bootLog('ITLFile.tlv', 'Hashes match... authentication successful.')) },
       'a list of its own': { logs: log(bootLog(undefined, 'Auth failed.')) },
+      'the configuration was rejected before the list came': {
+        logs: log(
+          `dgetfile-GETXXTP [src=SEP001122334455.cnf.xml.sgn]\nSECUREAPP-Auth failed.\n${bootLog('ITLFile.tlv', '')}`,
+        ),
+      },
     },
   },
   {
@@ -859,6 +864,7 @@ function alarm(itl: string, device = 'SEP001122334455'): string {
     '<String name="CTL_Signature">Not Installed</String>',
     `<String name="ITL_Signature">${spaced}</String>`,
     '</ParameterList></Alarm>',
+    '</x-cisco-alarm>\n',
   ].join('\n');
 }
 
@@ -927,14 +933,14 @@ describe('a CTL that the phone rejects', () => {
     expect(after.find(({ list }) => list === 'ctl')).toMatchObject({ check: 'signer-renewed', severity: 'note' });
   });
 
-  test('is said with less certainty while nobody told which ITL the phone holds', () => {
-    const severities = (held: NonNullable<DiagnosisEvidence['held']>): readonly string[] =>
+  test('cannot be told while nobody told which other list the phone holds', () => {
+    const findings = (held: NonNullable<DiagnosisEvidence['held']>): readonly string[] =>
       diagnose({ ...evidence, held })
-        .findings.filter(({ check }) => check === 'list-rejected')
-        .map(({ severity, list }) => `${severity} ${list ?? ''}`);
-    expect(severities({ ctl: known(firstCtl) })).toEqual(['warning ctl']);
-    expect(severities({ itl: known(first.itl) })).toEqual(['warning itl']);
-    expect(severities(evidence.held)).toEqual(['error ctl', 'error itl']);
+        .findings.filter(({ check }) => check === 'list-rejected' || check === 'list-differs')
+        .map(({ severity, check, list }) => `${severity} ${check} ${list ?? ''}`);
+    expect(findings({ ctl: known(firstCtl) })).toEqual(['warning list-differs ctl']);
+    expect(findings({ itl: known(first.itl) })).toEqual(['warning list-differs itl']);
+    expect(findings(evidence.held)).toEqual(['error list-rejected ctl', 'error list-rejected itl']);
   });
 });
 

@@ -8,6 +8,7 @@ import {
   judgeFleet,
   KnownLists,
   readInventory,
+  untold,
   type FleetVerdict,
   type HeldList,
   type Inventory,
@@ -66,7 +67,7 @@ describe('phones are grouped by what they hold', () => {
   test('whichever checksum tells the list; the largest group comes first', () => {
     const { ctl } = present;
     const inventory = inventoryOf([
-      `${device(1)},CP-8861,,${sha1Of(pubItl)},${servers},yes`,
+      `${device(1)},CP-8861,none,${sha1Of(pubItl)},${servers},yes`,
       `${device(2)},CP-8861,${sha1Of(ctl)},${sha1Of(pubItl)},${servers},yes`,
       `${device(3)},CP-7821,${md5Of(ctl).toUpperCase()},${sha1Of(pubItl)},cucm-pub 192.0.2.11,1`,
       `${device(4)},CP-8861,${sha1Of(ctl)},${md5Of(pubItl)},${servers},yes`,
@@ -97,13 +98,43 @@ describe('phones are grouped by what they hold', () => {
     ]);
   });
 
-  test('an inventory that names no TVS servers gets the usual ones; an empty cell means none', () => {
+  test('an inventory that names no TVS servers gets the usual ones, and so does an empty cell; none means none', () => {
     const tvsServers = ['cucm-pub', 'cucm-sub'];
     const silent = inventoryOf([`${device(1)},,${sha1Of(pubItl)}`], 'device,ctl,itl');
     expect(groupPhones(silent, known, { tvsServers }).groups[0]?.tvsServers).toEqual(tvsServers);
     expect(groupPhones(silent, known).groups[0]?.tvsServers).toEqual([]);
-    const told = inventoryOf([`${device(1)},,${sha1Of(pubItl)},`], 'device,ctl,itl,tvs');
+    const empty = inventoryOf([`${device(1)},,${sha1Of(pubItl)},`], 'device,ctl,itl,tvs');
+    expect(groupPhones(empty, known, { tvsServers }).groups[0]?.tvsServers).toEqual(tvsServers);
+    const told = inventoryOf([`${device(1)},,${sha1Of(pubItl)},none`], 'device,ctl,itl,tvs');
     expect(groupPhones(told, known, { tvsServers }).groups[0]?.tvsServers).toEqual([]);
+  });
+
+  test('an empty cell tells nothing: not what a phone with Security by Default holds, and of others not the CTL', () => {
+    const inventory = inventoryOf([
+      `${device(1)},8861,,,,yes`,
+      `${device(2)},8861,none,,,yes`,
+      `${device(3)},7960,none,,,no`,
+      `${device(4)},7960,,,,no`,
+    ]);
+    const fleet = groupPhones(inventory, known);
+    const [none, empty] = [{ kind: 'none' }, { kind: 'unknown', digest: untold }] as const;
+    expect(fleet.groups.map(({ ctl, itl }) => [ctl, itl])).toEqual([
+      [empty, empty],
+      [none, empty],
+      [none, none],
+      [empty, none],
+    ]);
+    expect(fleet.unknown).toEqual([
+      { kind: 'ctl', digest: untold, phones: 2, mixedUpWith: undefined },
+      { kind: 'itl', digest: untold, phones: 2, mixedUpWith: undefined },
+    ]);
+    const offer: Offer = { ctl: { name: 'ctl', list: present.ctl }, itls: [] };
+    expect(judgeFleet(fleet.groups, offer, now).map(({ fate, because }) => [fate, because?.reason])).toEqual([
+      ['unknown', 'the inventory does not tell their CTL and their ITL'],
+      ['unknown', 'the inventory does not tell their ITL'],
+      ['kept', undefined],
+      ['unknown', 'the inventory does not tell their CTL'],
+    ]);
   });
 
   test('a CTL in the column of ITLs is not taken for one', () => {
@@ -168,6 +199,47 @@ describe('several inventories are one', () => {
     expect(joined.problemCount).toBe(1);
     expect(joined.phones.get(device(2))?.model).toBe('7960');
     expect(joined.phones.size).toBe(4);
+  });
+
+  test('a phone whose CSV says that it has Security by Default keeps it when its alarm shows no ITL', () => {
+    const alarm = readInventory([alarmOf(device(1), 'N/A', 'Not Installed')], 'four.log');
+    for (const inventories of [
+      [csv, alarm],
+      [alarm, csv],
+    ]) {
+      const { state } = joinInventories(inventories).phones.get(device(1))!;
+      expect(state).toMatchObject({ securityByDefault: true, ctl: undefined, itl: undefined });
+    }
+  });
+
+  test('an ITL that the CSV does not tell is no sign of Security by Default, and the alarm tells it', () => {
+    const empty = inventoryOf([`${device(2)},7960,,,,no`]);
+    const alarm = readInventory([alarmOf(device(2), sha1Of(present.ctl), 'Not Installed')], 'five.log');
+    expect(joinInventories([empty, alarm]).phones.get(device(2))?.state).toMatchObject({
+      securityByDefault: false,
+      ctl: sha1Of(present.ctl),
+      itl: undefined,
+    });
+  });
+
+  test('a line that cannot be used counts, unless an alarm of its phone tells all the same', () => {
+    const broken = readInventory([`${header}\n${device(9)},8861,#N/A,,,yes\n${device(8)},8861,#N/A,,,yes\n`], 'b.csv');
+    expect(broken.unusable).toMatchObject({ count: 2, rows: [{ device: device(9) }, { device: device(8) }] });
+    expect(joinInventories([broken, log]).unusable).toMatchObject({ count: 1, rows: [{ device: device(8) }] });
+    expect(joinInventories([log, broken]).unusable).toMatchObject({ count: 1, rows: [{ device: device(8) }] });
+    const cut = readInventory([alarmOf(device(9), 'N/A', 'N/A').slice(0, -40)], 'cut.log');
+    expect(joinInventories([cut, log]).unusable.count).toBe(0);
+    expect(joinInventories([log, cut]).unusable).toMatchObject({ count: 1, rows: [{ device: device(9) }] });
+  });
+
+  test('a device in two CSV files counts as one that cannot be used where they contradict each other', () => {
+    const same = inventoryOf([`${device(2)},7960,,,,no`], header, 'same.csv');
+    expect(joinInventories([csv, same]).unusable).toEqual({ count: 0, rows: [] });
+    const other7960 = inventoryOf([`${device(2)},7960,${unknownDigest},,,no`], header, 'other.csv');
+    expect(joinInventories([csv, other7960]).unusable).toMatchObject({
+      count: 1,
+      rows: [{ device: device(2), message: `${device(2)} is in phones.csv, line 3, too, which is used` }],
+    });
   });
 
   test('an alarm with an ITL shows that a phone has Security by Default', () => {
@@ -375,8 +447,8 @@ describe('what a fleet makes of lists is what the phone room says', () => {
     expect(verdicts[0]?.lists).toEqual([{ kind: 'ctl', name: 'ctl', withTvs: undefined, withoutTvs: undefined }]);
     const broken = judgeFleet(phones, { ctl: named('ctl', damaged(present.ctl)), itls: [] }, now);
     expect(broken.map(({ fate, because }) => [fate, because?.rule])).toEqual(Array(3).fill(['lost', 'P7']));
-    // Nothing is offered: nobody is lost.
-    expect(judgeFleet(phones, { itls: [] }, now).map(({ fate }) => fate)).toEqual(Array(3).fill('kept'));
+    // Nothing is offered: nobody is kept or lost.
+    expect(judgeFleet(phones, { itls: [] }, now).map(({ fate }) => fate)).toEqual(Array(3).fill(undefined));
   });
 
   test('`ctl verify --against` asks the same phones', () => {
@@ -423,6 +495,26 @@ describe('the CSV of lost phones', () => {
     expect(rest.slice(4)).toEqual(['']);
   });
 
+  test('ends with the lines that cannot be used, where they name a device', () => {
+    const text = [
+      header,
+      `${device(1)},8861,#N/A,none,,yes`,
+      `${device(2)},8861,none`,
+      `${device(3)},"8861,none,none,,yes`,
+      `#N/A,8861,none,none,,yes`,
+      `${device(4)},8861,none,none,,yes`,
+    ].join('\n');
+    const inventory = readInventory([text], 'phones.csv');
+    expect(inventory.unusable.count).toBe(4);
+    expect(formatPhonesCsv(inventory, judged(inventory)).split('\r\n').slice(1)).toEqual([
+      `${device(1)},8861,#N/A,none,,yes,unknown,,"line 2 cannot be used: CTL SHA-1 is ""#N/A"", not 40 hex digits (SHA-1), 32 (MD5) or ""none"""`,
+      `${device(2)},8861,none,,,,unknown,,"line 3 cannot be used: it has 3 columns, and the header has 6"`,
+      `${device(3)},"""8861",none,none,,yes,unknown,,"line 4 cannot be used: a quote ("") is not closed"`,
+      '',
+    ]);
+    expect(formatPhonesCsv(inventory, judged(inventory), ['lost'])).not.toContain('unknown');
+  });
+
   test('reads back as an inventory, and a second run replaces the columns of the first', () => {
     const inventory = inventoryOf([`${device(1)},7960,${sha1Of(present.ctl)},,,no`], header);
     const once = formatPhonesCsv(inventory, judged(inventory));
@@ -432,7 +524,7 @@ describe('the CSV of lost phones', () => {
   });
 
   test('has the byte order mark of the inventory, and only a header when nobody is lost', () => {
-    const inventory = readInventory([`\uFEFF${header}\n${device(1)},8861,,,,yes\n`], 'phones.csv');
+    const inventory = readInventory([`\uFEFF${header}\n${device(1)},8861,none,none,,yes\n`], 'phones.csv');
     expect(formatPhonesCsv(inventory, judged(inventory))).toBe(
       `\uFEFF${header},fleet check: verdict,fleet check: rule,fleet check: reason\r\n`,
     );

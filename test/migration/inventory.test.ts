@@ -5,6 +5,7 @@ import {
   columnNames,
   hasSecurityByDefault,
   readInventory,
+  untold,
   type ColumnMeaning,
   type Inventory,
 } from '../../src/migration/index.js';
@@ -50,7 +51,7 @@ describe('a CSV inventory', () => {
         'SEPC80084AA8744',
         '7960',
         3,
-        { ctl, itl: undefined, tvsServers: [], securityByDefault: false, tftpServer: undefined },
+        { ctl, itl: undefined, tvsServers: undefined, securityByDefault: false, tftpServer: undefined },
       ],
       [
         'SEP001122334455',
@@ -68,7 +69,7 @@ describe('a CSV inventory', () => {
         'CSFjdoe',
         'Jabber',
         5,
-        { ctl: undefined, itl: undefined, tvsServers: [], securityByDefault: false, tftpServer: undefined },
+        { ctl: undefined, itl: untold, tvsServers: [], securityByDefault: false, tftpServer: undefined },
       ],
     ]);
     expect(inventory.sources).toEqual([
@@ -261,6 +262,61 @@ describe('a CSV inventory', () => {
   });
 });
 
+describe('lines that cannot be used', () => {
+  test('the same device twice counts where the second line says something else', () => {
+    const line = `${phone('1')},CP-8861,${ctl},none,,yes`;
+    expect(read([header, line, line].join('\n'))).toMatchObject({ problemCount: 1, unusable: { count: 0, rows: [] } });
+    const other = read([header, line, line.replace(ctl, 'none')].join('\n'));
+    expect(other).toMatchObject({ problemCount: 1, unusable: { count: 1, rows: [{ device: phone('1'), line: 3 }] } });
+  });
+
+  test('of cells that may not be where they belong only the name of a phone is taken for a device', () => {
+    const titles = 'model,device,ctl,itl';
+    const inventory = read([titles, `CP,8861,${phone('1')},none,none`, `CP-8861,${phone('2')},none`].join('\n'));
+    expect(inventory.unusable).toMatchObject({ count: 2, rows: [{ device: phone('2'), line: 3 }] });
+  });
+
+  test('beyond the thousand that are told all are counted and kept', () => {
+    const rows = Array.from({ length: 1500 }, (_, index) => `${phone(String(index))},,#N/A,,,yes`);
+    const { problems, unusable } = read([header, ...rows].join('\n'));
+    expect([problems.length, unusable.count, unusable.rows.length]).toEqual([1000, 1500, 1500]);
+  });
+
+  test('a broken alarm counts, unless a later one of the same device is whole', () => {
+    const alarm = (device: string, signature: string): string =>
+      '<x-cisco-alarm><Alarm Name="DeviceTLInfo"><ParameterList>' +
+      `<String name="DeviceName">${device}</String><String name="CTL_Signature">${signature}</String>` +
+      '<String name="ITL_Signature">N/A</String></ParameterList></Alarm></x-cisco-alarm>\n';
+    const broken = ['short', ''].map((signature) => alarm(phone('1'), signature)).join('');
+    const log = readInventory([broken + alarm(phone('2'), 'N/A')], 'x.log');
+    expect(log.problems.map(({ message }) => message)).toEqual([
+      'DeviceTLInfo alarm: CTL_Signature is "short", not 40 hex digits (SHA-1), 32 (MD5) or "none"',
+      'DeviceTLInfo alarm: the parameter CTL_Signature is empty',
+    ]);
+    expect(log.unusable).toMatchObject({ count: 2, rows: [{ device: phone('1'), line: 1, cells: [phone('1')] }, {}] });
+    expect(readInventory([broken + alarm(phone('1'), 'N/A')], 'x.log')).toMatchObject({
+      problemCount: 2,
+      unusable: { count: 0 },
+    });
+    expect(readInventory([alarm(phone('1'), 'N/A') + broken], 'x.log').unusable.count).toBe(2);
+  });
+
+  test('alarms with ever new parameters do not make ever more columns', () => {
+    const alarms = Array.from({ length: 100 }, (_, index) =>
+      [
+        '<x-cisco-alarm><Alarm Name="DeviceTLInfo"><ParameterList>',
+        `<String name="DeviceName">${phone(String(index))}</String>`,
+        '<String name="CTL_Signature">N/A</String><String name="ITL_Signature">N/A</String>',
+        `<String name="Odd${String(index)}">x</String></ParameterList></Alarm></x-cisco-alarm>\n`,
+      ].join(''),
+    );
+    const { phones, sources, problems } = readInventory(alarms, 'x.log');
+    expect([phones.size, sources[0]?.columns.length, problems]).toEqual([100, 64, []]);
+    expect(phones.get(phone('60'))?.cells).toHaveLength(64);
+    expect(phones.get(phone('99'))?.cells).toHaveLength(3);
+  });
+});
+
 describe('without a column Security by Default', () => {
   test('ITL and model decide, and it is said', () => {
     const rows = [
@@ -291,6 +347,7 @@ describe('without a column Security by Default', () => {
     const inventory = read(`${header}\n${phone('1')},7940,,,,\n${phone('2')},7940,,,,yes\n`);
     expect([...inventory.phones.values()].map(({ state }) => state.securityByDefault)).toEqual([false, true]);
     expect(inventory.notes).toEqual([
+      'phones.csv has empty cells in the column TVS servers: the usual servers are taken for 1 phones; "none" says that a phone has none',
       'phones.csv has empty cells in the column Security by Default: decided by ITL and model for 1 phones; without it 7940 (1)',
     ]);
   });

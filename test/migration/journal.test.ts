@@ -5,6 +5,7 @@ import {
   checkJournalPlan,
   formatJournalEntry,
   journalHead,
+  leavesTraces,
   nextStep,
   parseJournal,
   progressOf,
@@ -51,6 +52,7 @@ describe('a journal', () => {
       [2, '{"entry":"toString"}\n'],
       [3, '{"entry":"begun","step":"1-upload"}\n'],
       [3, '{"entry":"begun","step":"1-upload","timestamp":-1}\n'],
+      [3, '{"entry":"begun","step":"1-upload","timestamp":1,"inputs":"abc"}\n'],
       [3, '{"entry":"done","step":"1-upload","sha1":"abc"}\n'],
       [3, '{"entry":"done","step":"1-upload","extra":1}\n'],
       [2, lines[0]!],
@@ -88,11 +90,11 @@ describe('a journal', () => {
 describe('the next step', () => {
   test('is the one that was begun, else the first that was not, through the whole plan', () => {
     for (const [index, { id }] of plan.steps.entries()) {
-      expect(nextStep(plan, journal(...through(index)))).toMatchObject({ step: { id }, state: 'open' });
-      const under = nextStep(plan, journal(...through(index), begun(id)));
+      expect(nextStep(progressOf(plan, journal(...through(index))))).toMatchObject({ step: { id }, state: 'open' });
+      const under = nextStep(progressOf(plan, journal(...through(index), begun(id))));
       expect(under).toMatchObject({ step: { id }, state: 'begun', timestamp: 1_700_000_000 });
     }
-    expect(nextStep(plan, journal(...through(plan.steps.length)))).toBeUndefined();
+    expect(nextStep(progressOf(plan, journal(...through(plan.steps.length))))).toBeUndefined();
   });
 
   test('knows which CTL is served', () => {
@@ -154,6 +156,16 @@ describe('the way back', () => {
     expect(back(through(4), '3-publish-ctl').steps).toEqual(['4-restart-phones']);
     expect(() => back(through(2), '3-publish-ctl')).toThrow('the step 3-publish-ctl is not done');
     expect(() => back(through(2), '9-nothing')).toThrow('the plan has no step 9-nothing');
+  });
+
+  test('passes by what leaves nothing behind, whatever the plan says of its undoing', () => {
+    for (const undo of [[], ['Nothing has to be taken back.']]) {
+      for (const one of plan.steps) {
+        const isNothing = ['build-ctl', 'restart-phones', 'delete-list'].includes(one.action.kind);
+        expect([one.id, leavesTraces({ step: { ...one, undo }, already: false })]).toEqual([one.id, !isNothing]);
+        expect(leavesTraces({ step: { ...one, undo }, already: true })).toBe(false);
+      }
+    }
   });
 
   test('that was begun is gone to its end', () => {

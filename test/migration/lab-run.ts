@@ -28,6 +28,8 @@ const start = Date.UTC(2026, 0, 1);
 const nodes = [
   { name: 'cucm-pub', address: '192.0.2.10', services: ['CallManager', 'TFTP', 'CAPF', 'TVS'] },
   { name: 'cucm-sub', address: '192.0.2.11', services: ['CallManager', 'TFTP', 'TVS'] },
+  { name: 'cucm-sub2', address: '192.0.2.12', services: ['CallManager', 'TFTP', 'TVS'] },
+  { name: 'cucm-sub3', address: '192.0.2.13', services: ['CallManager', 'TFTP', 'TVS'] },
 ] as const;
 
 /** RSA keys that are used again from one lab to the next, never twice in one: making them would take most of the time. */
@@ -77,7 +79,7 @@ export class LabRun {
     this.#transport = new SharedTransport(server);
   }
 
-  static async start(pool: KeyPool, release: string, nodeCount: 1 | 2): Promise<LabRun> {
+  static async start(pool: KeyPool, release: string, nodeCount: 1 | 2 | 4): Promise<LabRun> {
     const directory = mkdtempSync(join(tmpdir(), 'etb-run-'));
     const clock = { now: start };
     const makeKey = pool.source();

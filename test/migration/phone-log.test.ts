@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { ConsoleLog } from '../../src/lab/console-log.js';
 import { stories, tellStory, type Lab, type LabPhone, type Stage } from '../../src/lab/index.js';
-import { diagnose, readPhoneLog, type PhoneLogEvent } from '../../src/migration/index.js';
+import { diagnose, parseDeviceTlInfo, readPhoneLog, type PhoneLogEvent } from '../../src/migration/index.js';
 import type { TrustList } from '../../src/trust-list/index.js';
 import { alarm, ccmSignerQuery, certificateVerification, etokenQuery, wireQuery } from './phone-log-transcripts.js';
 
@@ -74,7 +74,7 @@ describe('published logs are read', () => {
     expect(eventsOf(alarm)).toEqual([
       {
         kind: 'alarm',
-        line: 3,
+        line: 2,
         device: 'SEPC80084AA8743',
         ctl: 'none',
         itl: '1ba1c907e99e4d3c539dc81424af6c9f7dce4d6d',
@@ -104,6 +104,53 @@ describe('status messages of phones are read', () => {
     ['3311 ERR SECUREAPP-TVS provider Init - connect failed', { kind: 'tvs-failed' }],
   ])('%s', (line, event) => {
     expect(eventsOf(line)).toMatchObject([event]);
+  });
+});
+
+describe('what has the words of a failure and is none', () => {
+  test.each([
+    'SECD: TVS proxy: no failure, timeout set to 5',
+    'SECD: TVS proxy started, 0 failures',
+    'SECUREAPP-TVS timeout is 5 seconds',
+    'SECUREAPP-TVS connect: set timeout 5',
+    'SECUREAPP-TVS failover servers: 2',
+  ])('%s', (line) => {
+    expect(eventsOf(line)).toEqual([]);
+  });
+
+  test.each([
+    'SECD: TVS proxy: connect failed',
+    'SECD: TVS request timed out',
+    'SECUREAPP-TVS connect timeout',
+    'SECUREAPP-TVS connection failure',
+    'SECUREAPP-TVS handshake fails',
+    'SECUREAPP-TVS connection refused',
+  ])('but: %s', (line) => {
+    expect(eventsOf(line)).toMatchObject([{ kind: 'tvs-failed' }]);
+  });
+});
+
+describe('alarms are read as those of an inventory', () => {
+  const held = (text: string): object[] =>
+    eventsOf(text).flatMap((event) => (event.kind === 'alarm' ? [{ ctl: event.ctl, itl: event.itl }] : []));
+  const itl = '1ba1c907e99e4d3c539dc81424af6c9f7dce4d6d';
+
+  test.each([
+    ['N/A', alarm.replace('Not Installed', 'N/A')],
+    ['Not Installed', alarm],
+    ['a checksum', alarm.replace('Not Installed', itl)],
+    ['no checksum', alarm.replace('Not Installed', 'FFFF')],
+    ['cut off', alarm.slice(0, alarm.indexOf('StatusCode'))],
+    ['none of a phone', alarm.replace('SEPC80084AA8743', 'a b')],
+  ])('%s', (_name, text) => {
+    const ofFleet = parseDeviceTlInfo(text).map(({ ctl = 'none', itl: other = 'none' }) => ({ ctl, itl: other }));
+    expect(held(text)).toEqual(ofFleet);
+    expect(ofFleet.length).toBeLessThanOrEqual(1);
+  });
+
+  test('what is whole counts, whatever stands around it', () => {
+    const text = `noise\n${alarm.slice(0, 300)}\n10:00 other words ${alarm.replaceAll('\n', '')} and more\n`;
+    expect(held(text)).toEqual([{ ctl: 'none', itl }]);
   });
 });
 

@@ -14,7 +14,7 @@ import {
   type Step,
   type StepCheck,
 } from '../../src/migration/index.js';
-import { plan } from './plans.js';
+import { plan, step } from './plans.js';
 
 const text = formatPlan(plan);
 
@@ -84,10 +84,9 @@ function actionOf(built: string | undefined): fc.Arbitrary<Action> {
       kind: fc.constant('cluster-ctl' as const),
       flow: fc.constant('update' as const),
       signer,
-      securityMode,
+      securityMode: fc.constant('mixed' as const),
     }),
     fc.record({ kind: fc.constant('renew' as const), node, certificate }),
-    fc.constant({ kind: 'rename' as const, node: 'cucm-pub', name: 'cucm-new' }),
     fc.constantFrom<Action>({ kind: 'remove-ctl-file' }, { kind: 'empty-itls' }, { kind: 'fill-itls' }),
     fc.constantFrom<Action>({ kind: 'move-phones' }, { kind: 'restart-phones' }),
     fc.constant({ kind: 'change-release' as const, release: '14SU3' }),
@@ -97,50 +96,75 @@ function actionOf(built: string | undefined): fc.Arbitrary<Action> {
       groups: fc.array(fc.integer({ min: 0, max: groups - 1 }), { maxLength: 3 }),
     }),
   ];
-  const publishing = securityMode.map((mode): Action => ({
-    kind: 'publish-ctl',
-    built: built ?? '',
-    securityMode: mode,
-  }));
-  return fc.oneof(...others, ...(built === undefined ? [] : [publishing]));
+  const publishing: Action = { kind: 'publish-ctl', built: built ?? '', securityMode: 'mixed' };
+  return fc.oneof(...others, ...(built === undefined ? [] : [fc.constant(publishing)]));
 }
 
-function checksOf(action: Action): fc.Arbitrary<readonly StepCheck[]> {
-  const fitting: fc.Arbitrary<StepCheck>[] = [words.map((question) => ({ check: 'confirm' as const, question }))];
+/** The checks that a step must have: those of every TFTP node of the plan. */
+function requiredChecks(action: Action): readonly StepCheck[] {
   const file = 'CTLFile.tlv';
-  if (action.kind === 'build-ctl') fitting.push(fc.constant({ check: 'file-verifies' as const }));
-  if (action.kind === 'publish-ctl') {
-    fitting.push(node.map((name) => ({ check: 'tftp-serves' as const, node: name, file, built: action.built })));
+  switch (action.kind) {
+    case 'build-ctl':
+      return [{ check: 'file-verifies' }];
+    case 'publish-ctl':
+      return nodes.map((name) => ({ check: 'tftp-serves', node: name, file, built: action.built }));
+    case 'cluster-ctl':
+      return nodes.map((name) => ({ check: 'tftp-serves-signed-by', node: name, file, signer: action.signer }));
+    case 'remove-ctl-file':
+      return nodes.map((name) => ({ check: 'tftp-lacks', node: name, file }));
+    case 'empty-itls':
+      return nodes.map((name) => ({ check: 'itl-emptied', node: name }));
+    case 'fill-itls':
+      return nodes.map((name) => ({ check: 'itl-filled', node: name }));
+    case 'start-tvs':
+      return [{ check: 'tvs-answers', node: action.node }];
+    case 'add-tvs-servers':
+      return nodes.map((name) => ({ check: 'tvs-answers', node: name }));
+    case 'renew':
+      return [{ check: 'certificate-renewed', node: action.node, certificate: action.certificate, before: '' }];
+    case 'upload':
+      return [];
+    default:
+      return [{ check: 'confirm', question: 'Is it so?' }];
   }
+}
+
+function furtherChecks(action: Action): fc.Arbitrary<readonly StepCheck[]> {
+  const fitting: fc.Arbitrary<StepCheck>[] = [words.map((question) => ({ check: 'confirm' as const, question }))];
   if (action.kind === 'cluster-ctl') {
     const check = fc.constant('tftp-serves-signed-by' as const);
-    fitting.push(
-      fc.record(
-        { check, node, file: fc.constant(file), signer, before: sha1 },
-        { requiredKeys: ['check', 'node', 'file', 'signer'] },
-      ),
-    );
+    const signedBy = {
+      check,
+      node,
+      file: fc.constant('CTLFile.tlv'),
+      signer: fc.constant(action.signer),
+      before: sha1,
+    };
+    fitting.push(fc.record(signedBy, { requiredKeys: ['check', 'node', 'file', 'signer'] }));
   }
-  if (action.kind === 'remove-ctl-file')
-    fitting.push(node.map((name) => ({ check: 'tftp-lacks' as const, node: name, file })));
   if (action.kind === 'upload') {
     fitting.push(node.map((name) => ({ check: 'tvs-answers' as const, node: name })));
     const check = fc.constant('tvs-vouches' as const);
     fitting.push(fc.record({ check, node, certificate: note, role: fc.integer({ min: 0, max: 0xffff }) }));
   }
-  if (action.kind === 'renew') {
-    const about = { check: 'certificate-renewed' as const, node: action.node, certificate: action.certificate };
-    fitting.push(sha1.map((before) => ({ ...about, before })));
-  }
   return fc.array(fc.oneof(...fitting), { maxLength: 3 });
 }
+
+function checksOf(action: Action): fc.Arbitrary<readonly StepCheck[]> {
+  return furtherChecks(action).map((further) => [...requiredChecks(action), ...further]);
+}
+
+const performers: Readonly<Partial<Record<Action['kind'], Step['who']>>> = {
+  'build-ctl': 'tool',
+  'restart-phones': 'phones',
+};
 
 const texts = fc.array(words, { maxLength: 2 });
 
 function stepOf(id: string, action: Action): fc.Arbitrary<Step> {
   return fc.record({
     id: fc.constant(id),
-    who: fc.constantFrom('tool' as const, 'administrator' as const, 'phones' as const),
+    who: fc.constant(performers[action.kind] ?? 'administrator'),
     title: words,
     action: fc.constant(action),
     requires: texts,
@@ -175,7 +199,7 @@ const verdict = (group: number): fc.Arbitrary<GroupVerdict> =>
   fc.record(
     {
       group: fc.constant(group),
-      count: fc.nat(1_000_000_000),
+      count: fc.nat(300_000_000),
       devices: texts,
       securityByDefault: fc.boolean(),
       outcome: fc.constantFrom('kept' as const, 'lost' as const, 'unknown' as const),
@@ -187,7 +211,7 @@ const verdict = (group: number): fc.Arbitrary<GroupVerdict> =>
     { requiredKeys: ['group', 'count', 'devices', 'securityByDefault', 'outcome'] },
   );
 
-const plans: fc.Arbitrary<Plan> = fc.record({
+const drafts: fc.Arbitrary<Plan> = fc.record({
   version: fc.constant(1 as const),
   created: fc
     .date({ min: new Date(0), max: new Date('2100-01-01'), noInvalidDate: true })
@@ -212,6 +236,27 @@ const plans: fc.Arbitrary<Plan> = fc.record({
     groups: fc.tuple(...Array.from({ length: groups }, (_, index) => verdict(index))),
   }),
 });
+
+/** A draft whose ends and phones are what its steps and groups say. */
+function withTrueClaims({ from, to, phones, steps: all, ...others }: Plan): Plan {
+  const published = all.some(({ action }) => action.kind === 'publish-ctl');
+  const cleared = all.findLastIndex(({ action }) => action.kind === 'remove-ctl-file');
+  const after = all.slice(cleared + 1).some(({ action }) => action.kind === 'publish-ctl');
+  const start = from.ctl === undefined ? 'no-ctl' : from.mode === 'no-ctl' ? 'token' : from.mode;
+  const mode = cleared >= 0 ? (after ? 'token' : 'no-ctl') : published ? 'token' : start;
+  const count = (outcome: GroupVerdict['outcome']): number =>
+    phones.groups.filter((one) => one.outcome === outcome).reduce((sum, one) => sum + one.count, 0);
+  const [kept, lost, unknown] = [count('kept'), count('lost'), count('unknown')];
+  return {
+    ...others,
+    from: { ...from, mode: start },
+    to: { ...to, mode },
+    steps: all,
+    phones: { total: kept + lost + unknown, kept, lost, unknown, groups: phones.groups },
+  };
+}
+
+const plans = drafts.map(withTrueClaims);
 
 /** The names of nodes are known when either end has some. */
 function hasOnlyKnownNodes({ from, to }: Plan): boolean {
@@ -244,6 +289,46 @@ describe('a plan file', () => {
     expect(order).not.toContain(-1);
   });
 
+  test('says whether it was edited since it was written', () => {
+    expect(checkPlanFile(text)).toMatchObject({ isEdited: false, problems: [] });
+    expect(checkPlanFile(`# a note\n${text}`)).toMatchObject({ isEdited: false });
+    const edits: readonly (readonly [string | RegExp, string])[] = [
+      [/accept:\n\s+- A5/, 'accept:\n        - A5\n        - A3'],
+      ['safe: false', 'safe: true'],
+      [/^digest: .*\n/m, ''],
+    ];
+    for (const [from, to] of edits) {
+      const edited = text.replace(from, to);
+      expect(edited).not.toBe(text);
+      expect(checkPlanFile(edited)).toMatchObject({ isEdited: true, problems: [] });
+    }
+  });
+
+  test('that asks for the checks of every node, of each kind of step, and by the new name after a renaming', () => {
+    const check = (node: string): StepCheck => ({ check: 'tftp-lacks', node, file: 'CTLFile.tlv' });
+    const renaming = step('6-rename', {
+      action: { kind: 'rename', node: 'cucm-pub', name: 'cucm-new' },
+      checks: [{ check: 'node-renamed', node: 'cucm-pub', name: 'cucm-new' }],
+    });
+    const removal = (node: string): Step =>
+      step('7-remove-ctl-file', { action: { kind: 'remove-ctl-file' }, checks: [check(node)] });
+    const more = (...steps: readonly Step[]): Plan => ({
+      ...plan,
+      steps: [...plan.steps, ...steps],
+      to: { ...plan.to, mode: 'no-ctl', wanted: 'no-ctl' },
+    });
+    expect(checkPlanFile(formatPlan(more(renaming, removal('cucm-new')))).problems).toEqual([]);
+    expect(checkPlanFile(formatPlan(more(renaming, removal('cucm-pub')))).problems).toMatchObject([
+      { keyPath: 'steps[6].checks', message: expect.stringContaining('tftp-lacks of cucm-new is missing') as string },
+    ]);
+    for (const one of [...plan.steps.slice(1), renaming]) {
+      const bare = { ...more(renaming, removal('cucm-new')), steps: more(renaming, removal('cucm-new')).steps };
+      const steps = bare.steps.map((other) => (other.id === one.id ? { ...other, checks: [] } : other));
+      const [problem] = checkPlanFile(formatPlan({ ...bare, steps })).problems;
+      expect([one.id, problem?.message]).toEqual([one.id, expect.stringContaining('pass for done unseen')]);
+    }
+  });
+
   test('has a digest that comments and blanks do not change, and everything else does', () => {
     const commented = parsePlan(`# mine\n${text.replaceAll('\n  - id', '\n\n  # next\n  - id')}`, 'plan.yaml');
     expect(planDigest(commented)).toBe(planDigest(plan));
@@ -259,7 +344,7 @@ const nonsense: readonly (readonly [name: string, from: string | RegExp, to: str
     'a newer version',
     'version: 1\n',
     'version: 2\n',
-    /:10:10: version: the plan is of version 2, and this etoken-bridge reads version 1/,
+    /:11:10: version: the plan is of version 2, and this etoken-bridge reads version 1/,
   ],
   ['no version', 'version: 1\n', 'version: one\n', /version: "one" is no version of plan files/],
   ['a missing version', 'version: 1\n', '', /the key "version" is missing/],
@@ -384,6 +469,34 @@ const nonsense: readonly (readonly [name: string, from: string | RegExp, to: str
   ],
   ['a release that is none', 'release: 11.5.1', 'release: eleven', /from\.release: "eleven" is not a release/],
   ['a time that is none', /created: .*/, 'created: yesterday', /created: "yesterday" is no UTC time/],
+  [
+    'a step without its checks',
+    /checks:\n {6}- check: tftp-serves\n(?: {8}.*\n)+ {6}- check: confirm\n(?: {8}.*\n)+/,
+    'checks: []\n',
+    /steps\[2\]\.checks: the check tftp-serves of cucm-pub is missing/,
+  ],
+  [
+    'a check about another file',
+    /(tftp-serves\n\s+node: cucm-pub\n\s+file: )CTLFile\.tlv/,
+    '$1ITLFile.tlv',
+    /steps\[2\]\.checks\[0\]\.file: the step is about CTLFile\.tlv/,
+  ],
+  ['a lost phone less', /lost: 2/, 'lost: 1', /phones\.lost: 1 phones stand here, and the groups have 2 of them/],
+  ['a phone too many', /total: 12/, 'total: 13', /phones\.total: 13 phones stand here, and .* are 12/],
+  ['no CTL, and one', 'mode: tokenless', 'mode: no-ctl', /from\.mode: there is no CTL, and one stands here/],
+  [
+    'an end elsewhere',
+    'mode: token\n',
+    'mode: non-secure\n',
+    /to\.mode: the steps end with token, and the plan says non-secure/,
+  ],
+  ['phones that build a list', /^ {4}who: tool$/m, '    who: phones', /steps\[1\]\.who: build-ctl is a step of: tool/],
+  [
+    'a token list without security',
+    'securityMode: mixed',
+    'securityMode: non-secure',
+    /steps\[2\]\.action\.securityMode: a list by to-token belongs to the security mode mixed/,
+  ],
   ['no YAML at all', 'title: the step 1-upload', 'title: "the step 1-upload', /a quote opens here and is never closed/],
   ['a tab', '  mode: tokenless', '\tmode: tokenless', /a tab stands where blanks are expected/],
   ['nothing', /[\s\S]*/, '', /the file is empty/],

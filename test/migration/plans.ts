@@ -65,7 +65,11 @@ export const plan: Plan = {
       checks: [{ check: 'confirm', question: 'Did the phones come back?' }],
       undo: [],
     }),
-    step('5-delete-list', { action: { kind: 'delete-list', list: 'ctl', groups: [1] }, safe: true }),
+    step('5-delete-list', {
+      action: { kind: 'delete-list', list: 'ctl', groups: [1] },
+      checks: [{ check: 'confirm', question: 'Were the lists deleted?' }],
+      safe: true,
+    }),
   ],
   phones: {
     total: 12,

@@ -16,6 +16,7 @@ const curve = makeCertificate(folder, 'curve', {
   subject: '/CN=curve',
   newKey: ['ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'],
 });
+const plain = makeCertificate(folder, 'plain', { subject: '/CN=plain' });
 const key = createPrivateKey(readFileSync(made.key));
 const certificate = decodeCertificates(new Uint8Array(readFileSync(made.certificate)))[0]!;
 
@@ -111,6 +112,22 @@ describe('what a PKCS#12 file lacks is named', () => {
 
   test('the certificate', async () => {
     const bytes = exportPkcs12(['-nocerts']);
+    expect(await failureOf(bytes, password)).toMatchObject({
+      code: 'bad-certificate',
+      message: expect.stringContaining('holds a private key and no certificate') as string,
+    });
+  });
+
+  test('a certificate that fits the key', async () => {
+    // openssl refuses to join the two.
+    const forge = (await import('node-forge')).default;
+    const safe = forge.pkcs12.toPkcs12Asn1(
+      forge.pki.privateKeyFromPem(key.export({ format: 'pem', type: 'pkcs1' }).toString()),
+      [forge.pki.certificateFromPem(readFileSync(plain.certificate, 'utf8'))],
+      password,
+      { algorithm: '3des' },
+    );
+    const bytes = new Uint8Array(Buffer.from(forge.asn1.toDer(safe).getBytes(), 'latin1'));
     expect(await failureOf(bytes, password)).toMatchObject({
       code: 'bad-key',
       message: expect.stringContaining('holds no certificate for its private key') as string,

@@ -1,4 +1,4 @@
-import { formatHex, printable } from '../../bytes/index.js';
+import { printable } from '../../bytes/index.js';
 import {
   certificateNames,
   checkCluster,
@@ -7,17 +7,14 @@ import {
   worstFirst,
   worstSeverity,
   type CheckedKey,
-  type CheckedList,
   type Cluster,
   type ClusterFinding,
 } from '../../cluster/index.js';
-import { ctlMode, isEmptied, tokenRecords } from '../../ctl/index.js';
-import { EtokenBridgeError, FormatError, InputError, ProofError } from '../../errors.js';
-import { decodeTrustList, trustListKind, type TrustList } from '../../trust-list/index.js';
+import { EtokenBridgeError, InputError, ProofError } from '../../errors.js';
 import { exitCode } from '../exit-code.js';
-import { readInput } from '../files.js';
 import type { Output, OutputOptions } from '../output.js';
 import { readPassword } from '../password.js';
+import { examineList } from './cluster-lists.js';
 import { presentCtl } from './cluster-options.js';
 
 /** The options of `cluster check`. */
@@ -52,31 +49,6 @@ function parseDays(text: string): number {
   throw new InputError('usage', `--days ${text} is no number of days`, { hint: 'write e.g. --days 60' });
 }
 
-/** @throws InputError when there is no such file, or when it says that it is a list of the other kind. */
-async function examineList(path: string, kind: 'CTL' | 'ITL'): Promise<CheckedList> {
-  const bytes = await readInput(path, kind);
-  let list: TrustList;
-  try {
-    list = decodeTrustList(bytes);
-  } catch (error) {
-    if (!(error instanceof FormatError)) throw error;
-    return { kind: 'malformed', path, reason: `is no trust list: ${error.message}` };
-  }
-  const named = trustListKind(list.header.fileName);
-  if (named !== undefined && named !== kind) {
-    throw new InputError('usage', `${printable(path)} is ${withArticle(named)}, and ${withArticle(kind)} is wanted`, {
-      hint: 'the two files may have been mixed up',
-    });
-  }
-  if (kind === 'ITL') return { kind, path, list };
-  const tokens = tokenRecords(list).flatMap(({ publicKey }) => (publicKey === undefined ? [] : [formatHex(publicKey)]));
-  return { kind, path, list, mode: ctlMode(list), emptied: isEmptied(list), tokens: new Set(tokens).size };
-}
-
-function withArticle(kind: 'CTL' | 'ITL'): string {
-  return kind === 'CTL' ? 'a CTL' : 'an ITL';
-}
-
 async function examineKeys(cluster: Cluster, password: string | undefined): Promise<readonly CheckedKey[]> {
   const keys: CheckedKey[] = [];
   for (const { name: node, certificates, keys: references } of cluster.nodes) {
@@ -92,17 +64,18 @@ async function examineKeys(cluster: Cluster, password: string | undefined): Prom
         await loadPrivateKey(reference, certificate, password);
         keys.push({ ...base, state: 'fits' });
       } catch (error) {
-        keys.push({ ...base, ...stateOf(error) });
+        keys.push({ ...base, ...stateOf(error, password !== undefined) });
       }
     }
   }
   return keys;
 }
 
-function stateOf(error: unknown): Pick<CheckedKey, 'state' | 'reason'> {
+function stateOf(error: unknown, isPasswordGiven: boolean): Pick<CheckedKey, 'state' | 'reason'> {
   if (!(error instanceof EtokenBridgeError)) throw error;
   const reason = printable(error.message);
   if (error instanceof ProofError) return { state: 'other', reason };
+  if (error.code === 'bad-password' && isPasswordGiven) return { state: 'locked', reason };
   if (error.code === 'bad-password') {
     return { state: 'unread', reason: 'its private key is encrypted, and was not looked at without its password' };
   }

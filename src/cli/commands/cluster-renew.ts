@@ -10,6 +10,7 @@ import {
   loadCluster,
   loadPrivateKey,
   parseClusterFile,
+  renewalDangers,
   renewCertificate,
   withChange,
   type CertificateName,
@@ -17,14 +18,16 @@ import {
   type ClusterFile,
   type KeyReference,
 } from '../../cluster/index.js';
-import { InputError } from '../../errors.js';
+import { InputError, RefusalError } from '../../errors.js';
 import { formatName, formatSerialNumber, type Certificate } from '../../x509/index.js';
 import { exitCode } from '../exit-code.js';
-import { checkOutput, readInput, type WriteRequest } from '../files.js';
+import { readInput, type WriteRequest } from '../files.js';
 import type { Output, OutputOptions } from '../output.js';
 import { readPassword } from '../password.js';
-import { refuseChanged, writeTogether } from './cluster-files.js';
+import { checkWritable, refuseChanged, whileLocked, writeTogether } from './cluster-files.js';
 import { certificateFile, checkKeyFile, formatKey, readChain } from './cluster-key-files.js';
+import { examineList } from './cluster-lists.js';
+import { presentCtl } from './cluster-options.js';
 import { askQuestion, checkQuestion } from './cluster-question.js';
 import { parseCheck } from './ctl-build.js';
 
@@ -67,26 +70,55 @@ interface Prepared {
  * is killed between them, the certificate can be renewed again at once, and no other one of the node for five minutes.
  */
 export async function renew(name: string, options: RenewOptions, output: Output): Promise<number> {
-  const question = {
-    text: `WARNING: This operation will overwrite any CA signed certificate\npreviously imported for ${name}\nProceed with regeneration (yes|no)?`,
-    yes: options.yes,
-  };
+  const question = { text: questionOf(name, options), yes: options.yes };
   checkQuestion(question);
   const renewal = await examine(name as CertificateName, options);
   const prepared = options.import === undefined ? await prepareNew(renewal) : await prepareImport(renewal);
-  for (const place of [noteOf(renewal, renewal.now), { path: renewal.certificatePath }]) await checkOutput(place);
-  for (const notice of [...prepared.notices, ...noticeOtherEntries(renewal)]) output.warning(notice);
+  for (const place of [noteOf(renewal, renewal.now), { path: renewal.certificatePath }]) await checkWritable(place);
+  const dangers = await examineDangers(renewal);
+  for (const notice of [...prepared.notices, ...noticeOtherEntries(renewal), ...dangers]) output.warning(notice);
   if (!(await askQuestion(question))) {
     output.note('Nothing was changed.');
     return exitCode.no;
   }
-  await refuseChanged(options.cluster, renewal.text);
-  // Somebody may have thought about the question for a while.
-  const now = new Date();
-  const { certificate, files } = await prepared.make(now);
-  const written = await writeTogether([noteOf(renewal, now), ...files]);
-  report(renewal, certificate, written, output);
-  return exitCode.done;
+  return whileLocked(options.cluster, async () => {
+    await refuseChanged(options.cluster, renewal.text);
+    // Somebody may have thought about the question for a while.
+    const now = new Date();
+    const { certificate, files } = await prepared.make(now);
+    // Whoever edits the file by hand takes no lock, and a key takes its time.
+    await refuseChanged(options.cluster, renewal.text);
+    const written = await writeTogether([noteOf(renewal, now), ...files]);
+    report(renewal, certificate, written, output);
+    return exitCode.done;
+  });
+}
+
+/** The question of `set cert regen` in the cluster's words; what is imported is not made anew. */
+function questionOf(name: string, { node, import: path }: RenewOptions): string {
+  return path === undefined
+    ? `WARNING: This operation will overwrite any CA signed certificate\npreviously imported for ${name}\nProceed with regeneration (yes|no)?`
+    : `WARNING: This operation will put ${printable(path)} in the place of the ${name} certificate of ${printable(node)}\nProceed with import (yes|no)?`;
+}
+
+/**
+ * What the renewal may do to phones (A1, A7).
+ *
+ * @returns what to warn of.
+ * @throws RefusalError for what is not let through.
+ */
+async function examineDangers({ options, cluster, node, name, now }: Renewal): Promise<readonly string[]> {
+  const accepted: readonly string[] = (options.accept ?? []).map(parseCheck);
+  const path = presentCtl({ cluster: options.cluster });
+  const list = path === undefined ? undefined : await examineList(path, 'CTL');
+  const ctl = list?.kind === 'ITL' ? undefined : list;
+  const dangers = renewalDangers({ cluster, node, certificate: name, ctl, now });
+  return dangers.map(({ check, severity, message, hint }) => {
+    if (severity === 'refusal' && !accepted.includes(check)) {
+      throw new RefusalError(check, message, { hint: `${hint}; --accept ${check} lets this one through` });
+    }
+    return `${check}: ${severity === 'refusal' ? 'accepted: ' : ''}${message}; ${hint}`;
+  });
 }
 
 /** The cluster file with the note of the change. */
@@ -133,7 +165,7 @@ async function prepareNew(renewal: Renewal): Promise<Prepared> {
   const isEncrypted = await checkKeyFile(key.path, password);
   refuseSharedFile(renewal, key.path);
   refuseSharedKey(renewal, key.path);
-  await checkOutput({ path: key.path });
+  await checkWritable({ path: key.path });
   const isSelfIssued = formatName(present.subject) === formatName(present.issuer);
   const notices = isSelfIssued
     ? []
@@ -232,10 +264,12 @@ function report(
   output: Output,
 ): void {
   const lines = [
-    `Successfully Regenerated Certificate for ${name}.`,
+    options.import === undefined
+      ? `Successfully Regenerated Certificate for ${name}.`
+      : `Certificate imported for ${name}.`,
     'Please do a backup of the server as soon as possible. Failure to do',
     'so can stale the cluster in case of a crash.',
-    `You must restart services related to ${name} for the regenerated`,
+    `You must restart services related to ${name} for the ${options.import === undefined ? 'regenerated' : 'imported'}`,
     'certificates to become active.',
   ];
   const shown = (path: string): string => relative('', path) || path;

@@ -4,12 +4,12 @@ import { loadCluster, withSecurityMode, type SecurityMode } from '../../cluster/
 import { ctlMode } from '../../ctl/index.js';
 import { describeTrustList, type TrustList } from '../../trust-list/index.js';
 import { exitCode } from '../exit-code.js';
-import { checkOutput, readInput, type WriteRequest, type WrittenFile } from '../files.js';
+import { readInput, type WriteRequest, type WrittenFile } from '../files.js';
 import { inputFiles } from '../inputs.js';
 import type { Output } from '../output.js';
 import { ctlOptions, runFlow, warnOf } from './ctl-build.js';
 import type { FlowName } from './ctl-flows.js';
-import { refuseChanged, writeTogether } from './cluster-files.js';
+import { checkWritable, refuseChanged, whileLocked, writeTogether } from './cluster-files.js';
 import { ctlPath, type OperationOptions } from './cluster-options.js';
 import { askQuestion, checkQuestion } from './cluster-question.js';
 import { loadTrustList } from './trust-list.js';
@@ -73,26 +73,30 @@ export async function operateOnCtl(
     inputs: await inputFiles(presentPath, options),
     ...(presentPath === undefined ? {} : { updates: presentPath }),
   };
-  for (const one of [place, clusterFile]) await checkOutput(one);
+  for (const one of [place, clusterFile]) await checkWritable(one);
   if (!(await askQuestion(question))) {
     output.note('Nothing was changed.');
     return exitCode.no;
   }
-  await refuseChanged(options.cluster, clusterBytes);
-  if (present !== undefined) await refuseChanged(path, present.bytes);
+  const refuseAnyChange = async (): Promise<void> => {
+    await refuseChanged(options.cluster, clusterBytes);
+    if (present !== undefined) await refuseChanged(path, present.bytes);
+  };
   const work = { options: { ...options, mode: 'tokenless' as const }, ctl, present };
-  return runFlow(
-    flowOf(operation, present),
-    { ...work, cluster: { ...cluster, securityMode } },
-    output,
-    async ({ list, notices }) => {
+  const change = async (): Promise<number> => {
+    await refuseAnyChange();
+    const changed = { ...work, cluster: { ...cluster, securityMode } };
+    return runFlow(flowOf(operation, present), changed, output, async ({ list, notices }) => {
+      // Whoever edits a file by hand takes no lock.
+      await refuseAnyChange();
       const [listFile, file] = await writeTogether([{ ...place, bytes: list.bytes }, clusterFile]);
       warnOf(notices, output);
       const written = { list, notices, ctl: listFile, clusterFile: file };
       report(operation, { ...written, securityMode }, output);
       return exitCode.done;
-    },
-  );
+    });
+  };
+  return whileLocked(options.cluster, change);
 }
 
 /** Which flow a cluster's own operation is, on the list that is there. */

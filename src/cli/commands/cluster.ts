@@ -3,6 +3,7 @@ import type { OutputOptions } from '../output.js';
 import { declareCommand } from '../program.js';
 import { declareOperationOptions, type OperationOptions } from './cluster-options.js';
 import type { CheckOptions } from './cluster-check.js';
+import type { ExportOptions } from './cluster-export.js';
 import type { RenewOptions } from './cluster-renew.js';
 import { declareBuildOptions } from './ctl-options.js';
 
@@ -49,6 +50,16 @@ export function declareClusterCommands(group: Command): void {
     'the nodes, services and certificates of a cluster file',
     () => undefined,
     async ([path = ''], _options, output) => (await import('./cluster-show.js')).showCluster(path, output),
+  );
+  declareCommand<ExportOptions>(
+    group,
+    'export <file>',
+    'write the certificates that another cluster must be given before phones move to this one (A10)',
+    (command) =>
+      command
+        .requiredOption('--out <folder>', 'the folder for the certificates')
+        .addOption(new Option('--format <format>', 'format of the files').choices(['der', 'pem']).default('der')),
+    async ([path = ''], options, output) => (await import('./cluster-export.js')).exportForMove(path, options, output),
   );
   declareCheck(group);
   declareOperations(group);
@@ -99,6 +110,11 @@ function declareOperations(group: Command): void {
     async (_operands, options, output) =>
       (await import('./cluster-set.js')).operateOnCtl('update-ctl', options, output),
   );
+  declareRenewal(group);
+}
+
+/** Declares `cluster renew`. */
+function declareRenewal(group: Command): void {
   declareCommand<RenewOptions>(
     group,
     'renew <certificate>',
@@ -110,7 +126,7 @@ function declareOperations(group: Command): void {
         .requiredOption('--node <name>', 'the node that the certificate belongs to')
         .option('--import <file>', 'take this certificate (PEM or DER) instead of making one; it must fit the key')
         .option('--key-password-file <file>', 'file with the password of the private key')
-        .option('--accept <check>', 'let the five-minute rule through: --accept A11', collect);
+        .option('--accept <check>', 'let a check through: A1, A7, or the five-minute rule with --accept A11', collect);
     },
     async ([certificate = ''], options, output) =>
       (await import('./cluster-renew.js')).renew(certificate, options, output),

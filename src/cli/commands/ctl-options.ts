@@ -29,8 +29,14 @@ export function declareTokenCertificates(command: Command, description: string):
   command.option('--token-certificate <file>', description, collect);
 }
 
-/** What every command that builds a list has. */
+/** What every command that builds a CTL has. */
 export function declareBuildOptions(command: Command): void {
+  declareSigningOptions(command);
+  command.option('--accept <check>', 'let one check through, by its number (A4); may be repeated', collect);
+}
+
+/** What every command that signs a list has. */
+export function declareSigningOptions(command: Command): void {
   declareTokenOptions(command);
   command
     .option('--key <file>', 'sign with this software key (PEM, DER or PKCS#12) instead of a token')
@@ -38,7 +44,13 @@ export function declareBuildOptions(command: Command): void {
       '--certificate <file>',
       'the certificate of --key (PKCS#12 files have it inside), or of a token that holds none',
     )
-    .option('--key-password-file <file>', 'file with the password of the software key')
+    .option('--key-password-file <file>', 'file with the password of the software key');
+  declareListOptions(command);
+}
+
+/** How a list is signed, whoever signs it. */
+export function declareListOptions(command: Command): void {
+  command
     .addOption(
       new Option('--digest <name>', 'digest of the signature; that of the present list, else sha1').choices([
         'sha1',
@@ -46,8 +58,7 @@ export function declareBuildOptions(command: Command): void {
         'sha512',
       ]),
     )
-    .option('--timestamp <ISO>', 'TIMESTAMP of the list, e.g. 2026-01-31T12:00:00Z (reproducible builds)')
-    .option('--accept <check>', 'let one check through, by its number (A4); may be repeated', collect);
+    .option('--timestamp <ISO>', 'TIMESTAMP of the list, e.g. 2026-01-31T12:00:00Z (reproducible builds)');
 }
 
 function collect(value: string, before: readonly string[] | undefined): readonly string[] {

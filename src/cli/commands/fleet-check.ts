@@ -1,14 +1,20 @@
 import { basename } from 'node:path';
-import { printable } from '../../bytes/index.js';
-import { loadCluster, type Cluster } from '../../cluster/index.js';
+import { loadCluster } from '../../cluster/index.js';
 import { InputError } from '../../errors.js';
-import { formatPhonesCsv, judgeFleet, type FleetVerdict, type Offer, type OfferedList } from '../../migration/index.js';
+import {
+  formatPhonesCsv,
+  judgeFleet,
+  tvsServersOf,
+  type FleetVerdict,
+  type Offer,
+  type OfferedList,
+} from '../../migration/index.js';
 import { exitCode } from '../exit-code.js';
 import { checkOutput, writeOutput, type OutputPlace } from '../files.js';
 import { readPhones, type ReadPhones } from '../inventory.js';
 import type { Output } from '../output.js';
 import { loadHeldList } from './trust-list.js';
-import { countFates, describeFleet, formatFleet } from './fleet-text.js';
+import { countFates, describeFleet, formatFleet, isOffered } from './fleet-text.js';
 import type { FleetCheckOptions } from './fleet.js';
 
 /** `fleet check`. */
@@ -17,7 +23,7 @@ export async function checkFleet(options: FleetCheckOptions, output: Output): Pr
   if (place !== undefined) await checkOutput(place);
   const offer = await loadOffer(options);
   const phones = await readPhones(options, output, atHandOf(offer));
-  if (offer.ctl === undefined && offer.itls.length === 0) {
+  if (!isOffered(offer)) {
     output.note('nothing is offered to the phones: give --ctl and --itl to see what they would make of them');
   }
   const verdicts = judgeFleet(phones.groups, offer, Math.floor(Date.now() / 1000), (done) =>
@@ -31,7 +37,7 @@ export async function checkFleet(options: FleetCheckOptions, output: Output): Pr
     if (written.backup !== undefined) output.note(`the previous file is ${written.backup}`);
   }
   const { lost: lostCount, unknown } = countFates(verdicts);
-  return lostCount + unknown === 0 ? exitCode.done : exitCode.no;
+  return lostCount + unknown + phones.unusable === 0 ? exitCode.done : exitCode.no;
 }
 
 function lostPlace(path: string, { phones, ctl, itl = [], cluster }: FleetCheckOptions): OutputPlace {
@@ -73,12 +79,4 @@ function nameApart(lists: readonly OfferedList[]): readonly OfferedList[] {
 function atHandOf({ ctl, itls, cluster }: Offer): Parameters<typeof readPhones>[2] {
   const lists = [...(ctl === undefined ? [] : [ctl]), ...itls];
   return { lists, tvsServers: cluster === undefined ? ['any'] : tvsServersOf(cluster) };
-}
-
-/** The servers of phones whose inventory names none: the first three nodes with TVS, in the order of the cluster file. */
-function tvsServersOf({ nodes }: Cluster): readonly string[] {
-  return nodes
-    .filter(({ services }) => services.includes('TVS'))
-    .slice(0, 3)
-    .map(({ name }) => printable(name));
 }

@@ -1,12 +1,13 @@
 import { printable } from '../../bytes/index.js';
-import type {
-  FleetFate,
-  FleetVerdict,
-  HeldList,
-  KnownLists,
-  ListVerdict,
-  Offer,
-  PhoneGroup,
+import {
+  untold,
+  type FleetFate,
+  type FleetVerdict,
+  type HeldList,
+  type KnownLists,
+  type ListVerdict,
+  type Offer,
+  type PhoneGroup,
 } from '../../migration/index.js';
 import { digestOf } from '../../signer/index.js';
 import { formatHex } from '../../bytes/index.js';
@@ -14,20 +15,25 @@ import type { ReadPhones } from '../inventory.js';
 import { describeDecision } from '../virtual-phone.js';
 import type { Decision } from '../../phone/index.js';
 
+/** Whether anything is offered to phones. */
+export function isOffered({ ctl, itls }: Offer): boolean {
+  return ctl !== undefined || itls.length > 0;
+}
+
 /** How many phones have each fate. */
 export function countFates(verdicts: readonly FleetVerdict[]): Readonly<Record<FleetFate, number>> {
   const counts = { kept: 0, 'needs-tvs': 0, lost: 0, unknown: 0 };
-  for (const { fate, group } of verdicts) counts[fate] += group.devices.length;
+  for (const { fate, group } of verdicts) if (fate !== undefined) counts[fate] += group.devices.length;
   return counts;
 }
 
 /** What `fleet check` prints: each group, then the sum. */
 export function formatFleet(phones: ReadPhones, verdicts: readonly FleetVerdict[], offer: Offer): string {
   const groups = verdicts.map((verdict) => `${formatGroup(verdict, phones.known, offer)}\n`);
-  return [...groups, formatSum(verdicts, phones.size)].join('\n');
+  return [...groups, formatSum(verdicts, phones, isOffered(offer))].join('\n');
 }
 
-function formatGroup({ group, lists, fate }: FleetVerdict, known: KnownLists, offer: Offer): string {
+function formatGroup({ group, lists, fate, because }: FleetVerdict, known: KnownLists, offer: Offer): string {
   const { devices, securityByDefault, tvsServers, tftpServer } = group;
   const traits = [
     `CTL ${formatHeld(group.ctl, known)}`,
@@ -42,7 +48,7 @@ function formatGroup({ group, lists, fate }: FleetVerdict, known: KnownLists, of
     `  ${[...devices.slice(0, 3).map(printable), ...(devices.length > 3 ? ['…'] : [])].join(' ')}`,
     ...(servers.length === 0 ? [] : [`  ${servers.join('; ')}`]),
     ...lists.flatMap((verdict) => formatList(verdict, offer).map((line) => `  ${line}`)),
-    ...(lists.length === 0 ? [] : [`  ${fateWords[fate]}`]),
+    ...(lists.length === 0 || fate === undefined ? [] : [`  ${describeFate(fate, because)}`]),
   ].join('\n');
 }
 
@@ -50,8 +56,12 @@ const fateWords: Readonly<Record<FleetFate, string>> = {
   kept: 'kept',
   'needs-tvs': 'kept while TVS answers, lost without it',
   lost: 'LOST',
-  unknown: 'nobody can tell: a list that they hold is not at hand',
+  unknown: 'nobody can tell',
 };
+
+function describeFate(fate: FleetFate, because: FleetVerdict['because']): string {
+  return fate === 'unknown' && because !== undefined ? `${fateWords.unknown}: ${because.reason}` : fateWords[fate];
+}
 
 function formatList({ name, withTvs, withoutTvs }: ListVerdict, { cluster }: Offer): readonly string[] {
   if (withTvs === undefined || withoutTvs === undefined) return [];
@@ -68,7 +78,7 @@ function formatLine(title: string, { accepted, rule, reason }: Decision): string
 
 function formatHeld(held: HeldList, known: KnownLists): string {
   if (held.kind === 'none') return 'none';
-  if (held.kind === 'unknown') return `${held.digest} (not at hand)`;
+  if (held.kind === 'unknown') return held.digest === untold ? held.digest : `${held.digest} (not at hand)`;
   const sha1 = sha1Of(held);
   return `${sha1} (${printable(known.find(sha1)?.name ?? 'at hand')})`;
 }
@@ -77,17 +87,22 @@ function sha1Of({ list }: Extract<HeldList, { kind: 'known' }>): string {
   return formatHex(digestOf('sha1', list.bytes));
 }
 
-function formatSum(verdicts: readonly FleetVerdict[], size: number): string {
+function formatSum(
+  verdicts: readonly FleetVerdict[],
+  { size, unusable }: Pick<ReadPhones, 'size' | 'unusable'>,
+  offered: boolean,
+): string {
   const { kept, 'needs-tvs': needsTvs, lost, unknown } = countFates(verdicts);
   const groups = `${String(verdicts.length)} ${verdicts.length === 1 ? 'group' : 'groups'}`;
-  const offered = verdicts.some(({ lists }) => lists.length > 0);
+  const lines =
+    unusable === 0 ? '' : ` and ${String(unusable)} ${unusable === 1 ? 'line' : 'lines'} that cannot be used`;
   const fates = [
     `${String(kept)} kept`,
     ...(needsTvs === 0 ? [] : [`${String(needsTvs)} kept while TVS answers`]),
     `${String(lost)} lost`,
-    ...(unknown === 0 ? [] : [`${String(unknown)} of which nobody can tell`]),
+    ...(unknown + unusable === 0 ? [] : [`${String(unknown + unusable)} of which nobody can tell`]),
   ];
-  return `${count(size)} in ${groups}${offered ? `: ${fates.join(', ')}` : ''}\n`;
+  return `${count(size)} in ${groups}${lines}${offered ? `: ${fates.join(', ')}` : ''}\n`;
 }
 
 function count(phones: number): string {
@@ -96,23 +111,26 @@ function count(phones: number): string {
 
 /** What `fleet check --json` prints. Its keys are stable. */
 export function describeFleet(
-  { inventory, unknown, size, known }: ReadPhones,
+  { inventory, unknown, unusable, size, known }: ReadPhones,
   verdicts: readonly FleetVerdict[],
-  { cluster }: Offer,
+  offer: Offer,
   lostFile: { readonly path: string; readonly backup: string | null } | undefined,
 ): object {
-  const { kept, 'needs-tvs': needsTvs, lost, unknown: untold } = countFates(verdicts);
+  const { kept, 'needs-tvs': needsTvs, lost, unknown: undecided } = countFates(verdicts);
+  // Nobody is kept or lost by nothing.
+  const counted = (count: number): number | null => (isOffered(offer) ? count : null);
   return {
     phones: size,
-    kept,
-    needsTvs,
-    lost,
-    unknown: untold,
-    tvs: cluster === undefined ? 'vouches' : 'cluster',
+    kept: counted(kept),
+    needsTvs: counted(needsTvs),
+    lost: counted(lost),
+    unknown: counted(undecided + unusable),
+    unusable,
+    tvs: offer.cluster === undefined ? 'vouches' : 'cluster',
     groups: verdicts.map((verdict) => describeGroup(verdict, known)),
     unknownLists: unknown.map(({ kind, digest, phones, mixedUpWith }) => ({
       kind,
-      digest,
+      digest: digest === untold ? null : digest,
       phones,
       mixedUpWith: mixedUpWith ?? null,
     })),
@@ -129,7 +147,7 @@ function describeGroup({ group, fate, lists, because }: FleetVerdict, known: Kno
     one === undefined ? null : describeDecision(name, one);
   return {
     phones: devices.length,
-    fate,
+    fate: fate ?? null,
     rule: because?.rule ?? null,
     reason: because?.reason ?? null,
     securityByDefault,
@@ -149,7 +167,9 @@ function describeGroup({ group, fate, lists, because }: FleetVerdict, known: Kno
 
 function describeHeld(held: PhoneGroup['ctl'], known: KnownLists): object {
   if (held.kind === 'none') return { kind: 'none', digest: null, name: null };
-  if (held.kind === 'unknown') return { kind: 'unknown', digest: held.digest, name: null };
+  if (held.kind === 'unknown') {
+    return { kind: 'unknown', digest: held.digest === untold ? null : held.digest, name: null };
+  }
   const digest = sha1Of(held);
   return { kind: 'known', digest, name: known.find(digest)?.name ?? null };
 }

@@ -1,6 +1,6 @@
 import { printable } from '../../bytes/index.js';
 import { RefusalError } from '../../errors.js';
-import type { Progress, StepCheck } from '../../migration/index.js';
+import { nextStep, type Progress, type StepCheck } from '../../migration/index.js';
 import { formatFunction } from '../../trust-list/index.js';
 import { exitCode } from '../exit-code.js';
 import { MigrationRun, type WalkOptions } from '../migration-run.js';
@@ -17,7 +17,7 @@ export async function applyPlan(path: string, options: WalkOptions, output: Outp
     warnOfLost(run);
     let waiting: Waiting | undefined;
     for (;;) {
-      const next = progress.steps.find(({ state }) => state !== 'done');
+      const next = nextStep(progress);
       if (next === undefined) break;
       waiting = await takeStep(run, progress, next);
       progress = run.work.progress();
@@ -84,7 +84,9 @@ export function formatWaiting(path: string, { step, reasons }: Waiting, where: s
   const lines = [
     `${printable(path)}: ${where}; ${step.id} waits for ${who}`,
     ...reasons.map((reason) => `  ${printable(reason)}`),
-    'when it is done, run the same command again (with --yes when a question is left)',
+    step.action.kind === 'restart-phones'
+      ? `when they have, run the same command again with --phones-restarted ${step.id}`
+      : 'when it is done, run the same command again (with --yes when a question is left)',
   ];
   return `${lines.join('\n')}\n`;
 }
@@ -107,7 +109,7 @@ function noteClusterFile({ clusterFile, output, plan }: MigrationRun, progress: 
 
 /** `--dry-run`: nothing is asked, written or signed. */
 function rehearse(run: MigrationRun): number {
-  const progress = run.look();
+  const progress = run.look(true);
   refuseUndoing(progress);
   const open = progress.steps.filter(({ state }) => state !== 'done');
   const lines = open.flatMap(({ step, state }) => [
@@ -142,6 +144,12 @@ function describeCheck(check: StepCheck): string {
     }
     case 'certificate-renewed':
       return `the cluster file and the ITL have another ${check.certificate} certificate of ${check.node}`;
+    case 'node-renamed':
+      return `the cluster file and the ITLs have ${check.node} as ${check.name}, with other certificates`;
+    case 'itl-emptied':
+      return `TFTP of ${check.node} serves an ITL whose TFTP and TVS records hold no certificate`;
+    case 'itl-filled':
+      return `TFTP of ${check.node} serves an ITL whose TFTP and TVS records hold their certificates`;
     case 'confirm':
       return check.question;
   }

@@ -1,17 +1,15 @@
 import { printable } from '../../bytes/index.js';
-import { certificateNames, loadCluster, type CertificateName, type Cluster } from '../../cluster/index.js';
+import { loadCluster, type Cluster } from '../../cluster/index.js';
 import { ctlMode } from '../../ctl/index.js';
 import { DeviceError, InputError } from '../../errors.js';
 import {
   formatPhonesCsv,
   formatPlan,
   planMigration,
-  type CentralTftp,
+  type GroupVerdict,
   type Plan,
   type PhoneGroup,
-  type Renewal,
   type Situation,
-  type TvsState,
   type Wanted,
   type WantedMode,
 } from '../../migration/index.js';
@@ -21,13 +19,12 @@ import { readCertificate } from '../certificates.js';
 import { exitCode } from '../exit-code.js';
 import { checkOutput, writeOutput, type OutputPlace } from '../files.js';
 import { readPhones, type InventoryOptions, type ReadPhones } from '../inventory.js';
-import { readByNode, requireNode } from '../live-servers.js';
 import type { Output } from '../output.js';
 import { SignerSource } from '../signers.js';
 import { parseCheck, parseTimestamp } from './ctl-build.js';
 import type { BuildOptions } from './ctl-options.js';
-import { formatSummary } from './migrate-show.js';
-import { loadHeldList } from './trust-list.js';
+import { describeDeletion, formatSummary } from './migrate-show.js';
+import { loadLists, readCentralTftp, readTvsStates, readWish, type Lists } from './migrate-wish.js';
 
 /** The options of `migrate plan`. */
 export interface PlanCommandOptions extends BuildOptions, Omit<InventoryOptions, 'phones'> {
@@ -65,7 +62,7 @@ export async function planFromFiles(options: PlanCommandOptions, output: Output)
     ...lists,
     tvs: readTvsStates(cluster, options),
     tokens,
-    phones: read?.groups ?? typicalPhones(lists),
+    phones: read?.groups ?? typicalPhones(cluster, lists),
     centralTftp: readCentralTftp(options.centralTftp),
   };
   const plan = await planMigration(situation, wanted, {
@@ -92,10 +89,13 @@ async function writePlan(
           inputs: [...(lostPlace.inputs ?? []), ...read.files],
           bytes: encode(lostCsv(plan, phones, read)),
         });
-  output.result(formatSummary(plan), {
+  const unusable = read?.unusable ?? 0;
+  const more = unusable === 0 ? '' : `lines of the inventory that cannot be used: ${String(unusable)}\n`;
+  output.result(`${formatSummary(plan)}${more}`, {
     path: written.path,
     backup: written.backup ?? null,
     lost: lost?.path ?? null,
+    unusable,
     plan,
   });
   output.note(
@@ -107,17 +107,29 @@ async function writePlan(
       'no inventory was given: the plan was tried with a typical phone that holds the lists that are served; --phones names real ones',
     );
   }
-  return plan.phones.lost + plan.phones.unknown === 0 ? exitCode.done : exitCode.no;
+  return plan.phones.lost + plan.phones.unknown + unusable === 0 ? exitCode.done : exitCode.no;
 }
 
-function lostCsv({ phones }: Plan, groups: readonly PhoneGroup[], { inventory }: ReadPhones): string {
-  const verdicts = phones.groups.flatMap(({ group: index, outcome, step, rule, reason }) => {
+/** The phones that somebody has to look after: lost ones, unknown ones, and those at which a list is deleted. */
+function lostCsv({ phones, steps }: Plan, groups: readonly PhoneGroup[], { inventory }: ReadPhones): string {
+  const visited = new Set(steps.flatMap(({ action }) => (action.kind === 'delete-list' ? action.groups : [])));
+  const verdicts = phones.groups.flatMap(({ group: index, outcome, step, rule, reason, deletion }) => {
     const group = groups[index];
-    if (group === undefined || outcome === 'kept') return [];
-    const place = step === undefined ? '' : `${step}: `;
-    return [{ group, fate: outcome, because: { rule: rule ?? '', reason: `${place}${reason ?? ''}` } }];
+    if (group === undefined || (outcome === 'kept' && !visited.has(index))) return [];
+    const words = [
+      `group ${String(index)}`,
+      ...(step === undefined ? [] : [`at ${step}`]),
+      ...(reason === undefined ? [] : [reason]),
+      describeDeletion(outcome, deletion ?? (visited.has(index) ? deletedList(steps, index) : undefined)),
+    ];
+    return [{ group, fate: outcome, because: { rule: rule ?? '', reason: words.filter(Boolean).join('; ') } }];
   });
-  return formatPhonesCsv(inventory, verdicts);
+  return formatPhonesCsv(inventory, verdicts, ['lost', 'unknown', 'kept']);
+}
+
+function deletedList(steps: Plan['steps'], group: number): GroupVerdict['deletion'] {
+  const step = steps.find(({ action }) => action.kind === 'delete-list' && action.groups.includes(group));
+  return step?.action.kind === 'delete-list' ? step.action.list : undefined;
 }
 
 function outputPlaces(options: PlanCommandOptions): readonly [OutputPlace, ...OutputPlace[]] {
@@ -134,67 +146,6 @@ function outputPlaces(options: PlanCommandOptions): readonly [OutputPlace, ...Ou
     });
   }
   return [place, { path: lost, inputs: [...inputs, out], option: '--lost' }];
-}
-
-type Lists = Pick<Situation, 'ctl' | 'itls'>;
-
-/** The lists that the servers of a cluster serve. With one TFTP node its ITL needs no name. */
-async function loadLists(
-  cluster: Cluster,
-  ctl: string | undefined,
-  texts: readonly string[] | undefined,
-  option: string,
-): Promise<Lists> {
-  const [only, another] = cluster.nodes.filter(({ services }) => services.includes('TFTP'));
-  const named = (texts ?? []).map((text) =>
-    only !== undefined && another === undefined && !text.startsWith(`${only.name}=`) ? `${only.name}=${text}` : text,
-  );
-  const paths = readByNode(option, named, (path) => path, 'FILE');
-  const itls: Record<string, TrustList> = {};
-  for (const [node, path] of paths) {
-    requireNode(cluster, option, node);
-    itls[node] = await loadHeldList(path, 'ITL');
-  }
-  return { ctl: ctl === undefined ? undefined : await loadHeldList(ctl, 'CTL'), itls };
-}
-
-async function readWish(cluster: Cluster, options: PlanCommandOptions): Promise<Wanted> {
-  const { to, renew = [], rename = [], toRelease, destination } = options;
-  const renewals = renew.flatMap((text) => readRenewals(cluster, text));
-  const renamings = [...readByNode('--rename', rename, (name) => name, 'NEW-NAME')].map(([node, name]) => ({
-    node,
-    name,
-  }));
-  const other = destination === undefined ? undefined : await loadCluster(destination);
-  const lists =
-    other === undefined
-      ? undefined
-      : await loadLists(other, options.destinationCtl, options.destinationItl, '--destination-itl');
-  return {
-    ...(to === undefined ? {} : { mode: to }),
-    ...(renewals.length === 0 ? {} : { renewals }),
-    ...(renamings.length === 0 ? {} : { renamings }),
-    ...(toRelease === undefined ? {} : { release: toRelease }),
-    ...(other === undefined || lists === undefined ? {} : { destination: { cluster: other, tvs: {}, ...lists } }),
-  };
-}
-
-/** `NODE=CERTIFICATE[,CERTIFICATE…]` */
-function readRenewals(cluster: Cluster, text: string): readonly Renewal[] {
-  return [...readByNode('--renew', [text], (names) => names.split(','), 'CERTIFICATE[,CERTIFICATE…]')].flatMap(
-    ([node, names]) => {
-      requireNode(cluster, '--renew', node);
-      return names.map((name) => ({ node, certificate: readCertificateName(name.trim()) }));
-    },
-  );
-}
-
-function readCertificateName(text: string): CertificateName {
-  const found = certificateNames.find((name) => name.toLowerCase() === text.toLowerCase());
-  if (found !== undefined) return found;
-  throw new InputError('usage', `--renew: ${printable(text)} is no certificate of a node`, {
-    hint: `the certificates are ${certificateNames.join(', ')}`,
-  });
 }
 
 /** Tokens that are plugged in count where tokens matter; no PIN is asked for. */
@@ -247,57 +198,35 @@ async function readInventories(
   });
 }
 
-/** Without an inventory: phones that hold what is served, with and without Security by Default. */
-function typicalPhones({ ctl, itls }: Lists): readonly PhoneGroup[] {
+/**
+ * Without an inventory: phones that hold what is served, with an ITL of each TFTP node and without one.
+ *
+ * @throws InputError `missing-option` for a node whose ITL is not given: a phone that held none would take any.
+ */
+function typicalPhones(cluster: Cluster, { ctl, itls }: Lists): readonly PhoneGroup[] {
+  const nodes = cluster.nodes.filter(({ services }) => services.includes('TFTP'));
+  const missing = nodes.filter(({ name }) => itls[name] === undefined).map(({ name }) => name);
+  if (missing.length > 0) {
+    throw new InputError('missing-option', `the ITL of ${missing.join(', ')} is not given, and phones hold it`, {
+      hint: `fetch it ("etoken-bridge tftp get ${missing[0] ?? ''} ITLFile.tlv"), and give --itl ${missing[0] ?? 'NODE'}=FILE; or give an inventory with --phones`,
+    });
+  }
   const held = (list: TrustList | undefined): PhoneGroup['ctl'] =>
     list === undefined ? { kind: 'none' } : { kind: 'known', list };
-  const [itl] = Object.values(itls);
+  const common = { ctl: held(ctl), tvsServers: [] };
   return [
-    { devices: ['a typical phone'], securityByDefault: true, ctl: held(ctl), itl: held(itl), tvsServers: [] },
+    ...nodes.map(({ name }) => ({
+      ...common,
+      devices: [`a typical phone at ${name}`],
+      securityByDefault: true,
+      itl: held(itls[name]),
+      tftpServer: name,
+    })),
     {
+      ...common,
       devices: ['a phone without Security by Default'],
       securityByDefault: false,
-      ctl: held(ctl),
       itl: { kind: 'none' },
-      tvsServers: [],
     },
   ];
-}
-
-function readTvsStates(
-  cluster: Cluster,
-  { tvsStopped = [], tvsUnreachable = [] }: PlanCommandOptions,
-): Record<string, TvsState> {
-  const states: Record<string, TvsState> = {};
-  const set = (option: string, nodes: readonly string[], state: TvsState): void => {
-    for (const node of nodes) {
-      requireNode(cluster, option, node);
-      if (states[node] !== undefined) {
-        throw new InputError('usage', `TVS of ${node} is said to be stopped and unreachable`, {
-          hint: 'say one of both',
-        });
-      }
-      states[node] = state;
-    }
-  };
-  set('--tvs-stopped', [...new Set(tvsStopped)], 'stopped');
-  set('--tvs-unreachable', [...new Set(tvsUnreachable)], 'unreachable');
-  return states;
-}
-
-/** `CLUSTER=per-device` or `CLUSTER=common`, for each cluster behind a central TFTP server. */
-function readCentralTftp(texts: readonly string[] | undefined): CentralTftp | undefined {
-  if (texts === undefined) return undefined;
-  const named = readByNode(
-    '--central-tftp',
-    texts,
-    (how) => {
-      if (how === 'per-device' || how === 'common') return how === 'per-device';
-      throw new InputError('usage', `--central-tftp: ${printable(how)} is neither per-device nor common`, {
-        hint: 'write CLUSTER=per-device where TFTP serves ITLSEP<MAC>.tlv, and CLUSTER=common where it serves ITLFile.tlv only',
-      });
-    },
-    'per-device or =common',
-  );
-  return { clusters: [...named].map(([name, perDevice]) => ({ name, perDevice })) };
 }

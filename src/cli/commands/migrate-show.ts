@@ -12,7 +12,7 @@ const performers: Readonly<Record<Performer, string>> = {
 
 /** `migrate show`. */
 export async function showPlan(path: string, output: Output): Promise<number> {
-  const plan = await readPlan(path);
+  const plan = await readPlan(path, output);
   output.result(formatSummary(plan), { path, digest: planDigest(plan), ...plan });
   return exitCode.done;
 }
@@ -35,10 +35,18 @@ export function formatSummary(plan: Plan): string {
   return `${lines.join('\n')}\n`;
 }
 
-function formatGroup({ group, count, devices, outcome, step, rule, reason }: GroupVerdict): string {
+function formatGroup({ group, count, devices, outcome, step, rule, reason, deletion }: GroupVerdict): string {
   const at = step === undefined ? '' : ` at ${step}`;
   const by = rule === undefined ? '' : ` by ${rule}`;
   const why = reason === undefined ? '' : `: ${printable(reason)}`;
   const more = count > devices.length ? ', …' : '';
-  return `  group ${group}, ${count} ${outcome}${at}${by}${why} [${devices.map(printable).join(', ')}${more}]`;
+  const then = describeDeletion(outcome, deletion);
+  return `  group ${group}, ${count} ${outcome}${at}${by}${why}${then === '' ? '' : `; ${then}`} [${devices.map(printable).join(', ')}${more}]`;
+}
+
+/** What must be done at each phone of a group. */
+export function describeDeletion(outcome: GroupVerdict['outcome'], deletion: GroupVerdict['deletion']): string {
+  const lists = { ctl: 'its CTL', itl: 'its ITL', both: 'its CTL and ITL' };
+  if (deletion !== undefined) return `delete ${lists[deletion]} by hand`;
+  return outcome === 'lost' ? 'no list that is deleted at it helps' : '';
 }

@@ -14,6 +14,7 @@ export async function undoPlan(path: string, options: WalkOptions, output: Outpu
   try {
     let progress = await run.begin(false);
     const back = wayBack(progress, options.backTo);
+    warnOfPhones(run, back);
     let waiting: Waiting | undefined;
     for (const { step } of back.steps) {
       const one = progress.steps.find((candidate) => candidate.step.id === step.id);
@@ -30,6 +31,17 @@ export async function undoPlan(path: string, options: WalkOptions, output: Outpu
   } finally {
     await run.close();
   }
+}
+
+/** Phones that have taken a list of the way decide by it: what they took before may be nothing to them now. */
+function warnOfPhones({ output, plan }: MigrationRun, { steps }: WayBack): void {
+  const isPhones = ({ step: { action } }: WayBack['steps'][number]): boolean =>
+    action.kind === 'restart-phones' || action.kind === 'delete-list';
+  const told = steps.find((one) => one.state !== 'open' && isPhones(one));
+  if (told === undefined) return;
+  output.warning(
+    `phones have restarted since (${told.step.id}), and nobody tried whether they take the former lists again; better make a plan back: etoken-bridge migrate plan --to ${plan.from.mode}, with the lists that they hold now`,
+  );
 }
 
 function report(run: MigrationRun, progress: Progress, back: WayBack, waiting: Waiting | undefined): number {
@@ -55,7 +67,7 @@ function where({ to }: WayBack): string {
 
 /** `--dry-run`: nothing is asked, written or put back. */
 function rehearse(run: MigrationRun): number {
-  const progress = run.look();
+  const progress = run.look(false);
   const back = wayBack(progress, run.options.backTo);
   const lines = back.steps.flatMap(({ step }) => [
     `${step.id}: ${printable(step.title)}`,

@@ -99,7 +99,12 @@ function declareWalkOptions(command: Command): void {
       'a folder that the TFTP server of a node serves, to put the list there; may be repeated',
       collect,
     )
-    .option('--yes', 'answer yes to every question; what the servers answer is still looked at');
+    .option('--yes', 'answer yes to every question but those of the phones; the servers are still looked at')
+    .option(
+      '--phones-restarted <step>',
+      'all phones have restarted, as this step of the plan wants it; may be repeated',
+      collect,
+    );
   declareTokenCertificates(command, 'certificate of a token that is not plugged in; may be repeated');
   declareBuildOptions(command);
 }

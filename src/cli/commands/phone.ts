@@ -19,6 +19,11 @@ export interface BootOptions extends PhoneOptions {
   readonly log?: boolean;
 }
 
+/** The options of `phone clusters`. */
+export interface ClustersOptions extends PhoneOptions {
+  readonly cluster?: string;
+}
+
 /** Declares the commands of the group `phone`. */
 export function declarePhoneCommands(group: Command): void {
   declareCommand<BootOptions>(
@@ -39,6 +44,17 @@ export function declarePhoneCommands(group: Command): void {
     'offer one virtual phone files in this order; exit 0 if it takes all of them',
     declarePhone,
     async (files, options, output) => (await import('./phone-offer.js')).offerFiles(files, options, output),
+  );
+  declareCommand<ClustersOptions>(
+    group,
+    'clusters <name=folder...>',
+    'whose lists one virtual phone would take, of several clusters; exit 0 if those of one at least',
+    (command) => {
+      declarePhone(command);
+      command.option('--cluster <file>', 'the cluster file of the cluster that the phone leaves: its TVS answers');
+    },
+    async (clusters, options, output) =>
+      (await import('./phone-clusters.js')).askForClusters(clusters, options, output),
   );
 }
 

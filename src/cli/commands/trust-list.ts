@@ -89,7 +89,7 @@ export function declareReadingCommands(group: Command, kind: Kind): void {
     },
     ([path = ''], options, output) => {
       if (options.against !== undefined) return verifyAgainst(path, kind, options, output);
-      if (options.ctl === undefined && options.itl === undefined) return verify(path, output);
+      if (options.ctl === undefined && options.itl === undefined) return verify(path, kind, output);
       throw new InputError('usage', 'the list that a phone holds too is of use with --against only', {
         hint: `give --against and the ${kind} that the phone holds`,
       });
@@ -179,7 +179,7 @@ function digestOf(algorithm: 'md5' | 'sha1' | 'sha256', bytes: Uint8Array): stri
   return createHash(algorithm).update(bytes).digest('hex');
 }
 
-async function verify(path: string, output: Output): Promise<number> {
+async function verify(path: string, kind: Kind, output: Output): Promise<number> {
   const list = await loadTrustList(path);
   const verification = verifyTrustList(list);
   const name = printable(path);
@@ -191,11 +191,16 @@ async function verify(path: string, output: Output): Promise<number> {
       signer,
       code: null,
       reason: null,
+      check: null,
+      explanation: [],
     });
     return exitCode.done;
   }
   const { code, reason } = verification;
-  output.result(`${name}: not verified: ${printable(reason)}\n`, { path, verified: false, signer: null, code, reason });
+  const explanation = kind === 'ITL' ? (await import('../lost-key.js')).explainLostKey(list, code) : [];
+  const lines = [`${name}: not verified: ${printable(reason)}`, ...explanation.map(printable)];
+  const answer = { path, verified: false, signer: null, code, reason };
+  output.result(`${lines.join('\n')}\n`, { ...answer, check: 'A9', explanation });
   return exitCode.no;
 }
 
