@@ -71,7 +71,7 @@ export function isRunning(processId: number): boolean {
   return state !== '' && !state.startsWith('Z');
 }
 
-export async function waitUntil(condition: () => boolean, milliseconds = 5000): Promise<boolean> {
+export async function waitUntil(condition: () => boolean, milliseconds = 30_000): Promise<boolean> {
   const end = Date.now() + milliseconds;
   while (Date.now() < end) {
     if (condition()) return true;
