@@ -14,6 +14,12 @@ export interface DeviceFiles {
   readonly kind: LinkKind;
 }
 
+/** A name that was made, and what makes it undone. */
+export interface UndoStep {
+  readonly path: string;
+  readonly takeBack: () => Promise<void>;
+}
+
 /** Above all inventories, and far below what a folder can hold. */
 const mostDevices = 100_000;
 
@@ -98,6 +104,7 @@ async function placeOf(path: string): Promise<string> {
  *
  * @param list the file, which is there.
  * @param progress told how many are made, now and then.
+ * @param undo gets what takes each name back, as long as the list is there.
  * @throws InputError `file-unwritable`
  */
 export async function linkList(
@@ -105,24 +112,36 @@ export async function linkList(
   paths: readonly string[],
   kind: LinkKind,
   progress: (done: number) => void,
+  undo: UndoStep[],
 ): Promise<void> {
   for (const [index, path] of paths.entries()) {
-    await linkOne(list, path, kind);
+    undo.push(await linkOne(list, path, kind));
     if ((index + 1) % 100 === 0 || index + 1 === paths.length) progress(index + 1);
   }
   if (paths.length > 0) await syncFolder(dirname(list));
 }
 
-async function linkOne(list: string, path: string, kind: LinkKind): Promise<void> {
+async function linkOne(list: string, path: string, kind: LinkKind): Promise<UndoStep> {
   const beside = nameBeside(path);
   const tracked = trackUnfinished(beside);
   try {
     const present = await promises.lstat(path).catch(() => undefined);
-    if (present?.isFile() === true) await keepOther(path, list, present.mtime);
+    const target = present?.isSymbolicLink() === true ? await promises.readlink(path) : undefined;
+    const backup = present?.isFile() === true ? await keepOther(path, list, present.mtime) : undefined;
     await makeName(list, beside, kind);
     await promises.rename(beside, path);
     // Of two names for one file, renaming leaves both (POSIX rename).
     await promises.unlink(beside).catch(() => undefined);
+    return {
+      path,
+      takeBack: async () => {
+        if (backup !== undefined) await restoreBackup(backup, path);
+        else if (target !== undefined) await promises.unlink(path).then(() => promises.symlink(target, path));
+        else if (present === undefined) await promises.unlink(path);
+        // It had the bytes that the list has now, and the list will get others.
+        else if (kind === 'symbolic') await promises.unlink(path).then(() => promises.copyFile(list, path));
+      },
+    };
   } catch (error) {
     await promises.unlink(beside).catch(() => undefined);
     throw explainLink(error, path, kind);
@@ -141,9 +160,38 @@ async function makeName(list: string, beside: string, kind: LinkKind): Promise<v
   }
 }
 
-async function keepOther(path: string, list: string, changed: Date): Promise<void> {
+async function keepOther(path: string, list: string, changed: Date): Promise<string | undefined> {
   const bytes = await promises.readFile(path);
-  if (!equalBytes(bytes, await promises.readFile(list))) await keepBackup(path, bytes, changed);
+  return equalBytes(bytes, await promises.readFile(list)) ? undefined : keepBackup(path, bytes, changed);
+}
+
+/** Gives a file its old content back. */
+export async function restoreBackup(backup: string, path: string): Promise<void> {
+  await promises.rename(backup, path);
+  // Only where nothing else is in it.
+  await promises.rmdir(dirname(backup)).catch(() => undefined);
+}
+
+/**
+ * The names of phones beside a list that do not lead to its bytes: those phones would go on getting an old list.
+ *
+ * @param list the file, which is there; under another name than `ITLFile.tlv` it is none that phones are given.
+ * @returns paths.
+ */
+export async function otherLists(list: string): Promise<readonly string[]> {
+  if (basename(list) !== 'ITLFile.tlv') return [];
+  const own = await promises.stat(list);
+  const bytes = await promises.readFile(list);
+  const others: string[] = [];
+  for (const name of (await promises.readdir(dirname(list))).sort()) {
+    if (!/^ITLSEP[0-9A-F]{12}\.tlv$/i.test(name)) continue;
+    const path = join(dirname(list), name);
+    const there = await promises.stat(path).catch(() => undefined);
+    if (there?.dev === own.dev && there.ino === own.ino) continue;
+    const isSame = there?.size === own.size && equalBytes(await promises.readFile(path), bytes);
+    if (!isSame) others.push(path);
+  }
+  return others;
 }
 
 function explainLink(error: unknown, path: string, kind: LinkKind): Error {
@@ -152,7 +200,7 @@ function explainLink(error: unknown, path: string, kind: LinkKind): Error {
     return explainWrite(error, path);
   }
   return new InputError('file-unwritable', `${printable(path)} cannot be a ${kind} link here: ${code}`, {
-    hint: 'give --link copy; the list itself was written',
+    hint: 'give --link copy; nothing was written',
     cause: error,
   });
 }

@@ -18,7 +18,8 @@ export function explainLostKey(list: TrustList, code: ProofErrorCode): readonly 
     'Verification of the ITL file failed.',
     ...(code === 'no-signing-record' ? explainMissingRecord(list) : explainOtherKey(list)),
     'Every phone rejects this list (A9). Phones that hold an ITL with the ITLRecovery certificate take one that',
-    '"itl reset localkey" signs, or "itl reset remotekey" where the recovery key was kept elsewhere.',
+    '"itl reset localkey" signs, or "itl reset remotekey" where the recovery key was kept elsewhere. A list that may have',
+    'been changed is not to be signed again: reset without --itl, and the list is made from the cluster file.',
   ];
 }
 

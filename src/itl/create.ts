@@ -21,6 +21,7 @@ import {
   type TrustList,
 } from '../trust-list/index.js';
 import type { Certificate } from '../x509/index.js';
+import type { ExpectedRecord } from './compare.js';
 
 /** How an ITL is written. */
 export interface ItlOptions {
@@ -44,12 +45,6 @@ export type ItlSignerName = 'CallManager' | 'ITLRecovery';
 
 /** DNSNAME of an ITL record: two bytes of which nothing is visible. */
 const noName = Uint8Array.of(0x20, 0);
-
-/** A record that an ITL must have. */
-interface Wanted {
-  readonly certificate: Certificate;
-  readonly role: number;
-}
 
 /** Who signs an ITL: a certificate, and the node whose it is. */
 export interface ItlSigner {
@@ -99,7 +94,7 @@ export async function createItl(
   options: ItlOptions,
 ): Promise<TrustList> {
   const hash = options.hashAlgorithm ?? 'sha1';
-  const wanted = wantedRecords(cluster, node);
+  const wanted = expectedRecords(cluster, node);
   const records = wanted.map((one) => layOut(one, hash));
   refuseLarge(encodeRecords(records).length);
   const { certificate } = itlSigner(cluster, node, options.signedBy);
@@ -126,13 +121,17 @@ function refuseLarge(length: number): void {
   });
 }
 
-/** The certificates of an ITL, in the order that clusters write. */
-function wantedRecords(cluster: Cluster, node: ClusterNode): readonly Wanted[] {
+/**
+ * The certificates of a node's ITL, in the order that clusters write.
+ *
+ * @throws InputError `cluster-file` for a certificate that is not there
+ */
+export function expectedRecords(cluster: Cluster, node: ClusterNode): readonly ExpectedRecord[] {
   const publisher = publisherOf(cluster);
   const callManager = nodeCertificate(node, 'CallManager');
   const serverRole = cluster.securityMode === 'mixed' ? recordFunction.ccmTftp : recordFunction.tftp;
   const tvs = cluster.nodes.filter(({ services }) => services.includes('TVS'));
-  const vouching = (nodes: readonly ClusterNode[]): Wanted[] =>
+  const vouching = (nodes: readonly ClusterNode[]): ExpectedRecord[] =>
     nodes.map((one) => ({ certificate: nodeCertificate(one, 'TVS'), role: recordFunction.tvs }));
   const capf = cluster.nodes
     .filter(({ services }) => services.includes('CAPF'))
@@ -152,7 +151,7 @@ function wantedRecords(cluster: Cluster, node: ClusterNode): readonly Wanted[] {
 }
 
 /** Signers and TFTP servers stand there whole, CAPF and TVS by their hash. */
-function layOut({ certificate, role }: Wanted, hash: DigestAlgorithm): RecordDraft {
+function layOut({ certificate, role }: ExpectedRecord, hash: DigestAlgorithm): RecordDraft {
   const isWhole = role !== recordFunction.capf && role !== recordFunction.tvs;
   const proof: ElementDraft[] = isWhole
     ? [{ tag: recordTag.certificate, value: certificate.der }]

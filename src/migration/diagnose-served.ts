@@ -109,6 +109,7 @@ function checkProof(kind: DiagnosisList, list: TrustList): readonly DiagnosisFin
         ],
         whatToDo: [
           'a backup was probably restored without the CallManager key, so that TFTP signs with another one: restore the CallManager certificate with its key, or renew CallManager on this node',
+          ...resetWords(kind),
           rewrite(kind),
         ],
       },
@@ -119,12 +120,25 @@ function checkProof(kind: DiagnosisList, list: TrustList): readonly DiagnosisFin
       ...finding,
       check: 'not-verified',
       what: `the server's ${name} does not verify: every phone rejects it`,
-      evidence: [signer, verification.reason, `"show ${kind}" says "Verification of the ${name} file failed."`],
+      evidence: [
+        signer,
+        verification.reason,
+        `"show ${kind}" says "This etoken was not used to sign the ${name} file." of the other signers, and "Verification of the ${name} file failed."`,
+      ],
       whatToDo: [
         'the file was changed after it was signed, or signed with a key that is not the one of its signer (a restored backup): compare it with the file on the other nodes',
+        ...resetWords(kind),
         rewrite(kind),
       ],
     },
+  ];
+}
+
+/** A restored backup brings the certificate of the signer back without its key; a CTL is not reset. */
+function resetWords(kind: DiagnosisList): readonly string[] {
+  if (kind !== 'itl') return [];
+  return [
+    'when the key of the signer is lost, phones with an ITL that has the ITLRecovery certificate take one that this key signs: "utils itl reset localkey" on the publisher, or "etoken-bridge itl reset localkey" without --itl; "remotekey" where the recovery key was kept elsewhere',
   ];
 }
 

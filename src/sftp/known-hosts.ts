@@ -62,20 +62,30 @@ export function checkKnownHosts(
   key: Uint8Array,
 ): HostKeyVerdict {
   const named = entries.filter((entry) => isAbout(entry, host, port));
-  // A key that is known for the host itself is as good for another of its ports; ssh takes it so too.
   const elsewhere = port === sshPort ? [] : entries.filter((entry) => isAbout(entry, host, sshPort));
-  const same = [...named, ...elsewhere].filter((entry) => equalBytes(entry.key, key));
-  const revoked = same.filter(({ marker }) => marker === 'revoked');
+  const isSame = (entry: KnownHost): boolean => equalBytes(entry.key, key);
+  const revoked = [...named, ...elsewhere].filter((entry) => entry.marker === 'revoked' && isSame(entry));
   if (revoked.length > 0) return { verdict: 'revoked', lines: revoked };
+  const same = trustedLines(entries, host, port).filter(isSame);
   if (same.length > 0) return { verdict: 'known', lines: same };
   const others = named.filter(({ marker }) => marker === 'none');
   return others.length > 0 ? { verdict: 'changed', lines: others } : { verdict: 'unknown', lines: [] };
 }
 
+/**
+ * The lines whose keys a server may present. A key that is known for the host itself is as good for another of its
+ * ports, as ssh takes it too, but only where no line is about that port: there may be another server behind it.
+ */
+function trustedLines(entries: readonly KnownHost[], host: string, port: number): readonly KnownHost[] {
+  const linesOf = (one: number): readonly KnownHost[] =>
+    entries.filter((entry) => entry.marker === 'none' && isAbout(entry, host, one));
+  const named = linesOf(port);
+  return named.length > 0 ? named : linesOf(sshPort);
+}
+
 /** The types of key by which a host is known, each once, in the order of the lines. */
 export function knownKeyTypes(entries: readonly KnownHost[], host: string, port: number): readonly string[] {
-  const named = entries.filter((entry) => isAbout(entry, host, port) || isAbout(entry, host, sshPort));
-  return [...new Set(named.filter(({ marker }) => marker === 'none').map(({ keyType }) => keyType))];
+  return [...new Set(trustedLines(entries, host, port).map(({ keyType }) => keyType))];
 }
 
 function isAbout({ hosts }: KnownHost, host: string, port: number): boolean {

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import type { SFTPWrapper, Stats } from 'ssh2';
 import { equalBytes, printable } from '../bytes/index.js';
 import { NetworkError } from '../errors.js';
 import { withSftp, type SftpConnection } from './connect.js';
+import { RemoteFile } from './remote-file.js';
+import { replaceRemoteFile } from './replace.js';
 import type { SftpServer } from './server.js';
-import { explainRequest } from './failure.js';
 
 /** A file to fetch. */
 export interface SftpFetchRequest extends SftpServer {
@@ -25,8 +25,12 @@ export interface SftpPutRequest extends SftpServer {
   readonly mode?: number;
 }
 
-/** How much goes into one request: what every server takes. */
-const chunk = 32_768;
+/** Where a file is on a server now. */
+export interface SftpPut {
+  readonly path: string;
+  /** The new name of the file that was there before; `undefined` where there was none. */
+  readonly backup: string | undefined;
+}
 
 /**
  * Fetches a file over SFTP. The host key is checked before anything is sent, the password included.
@@ -53,12 +57,13 @@ export async function fetchOverSftp(request: SftpFetchRequest): Promise<Uint8Arr
 
 /**
  * Puts a file on a server: written beside under another name, read back, and renamed to its place, so that at every
- * moment the old or the new one is there whole.
+ * moment the old or the new one is there whole. A file that was there before is never deleted: it stays beside, with
+ * the time of its last change and its SHA-1 behind its name. Where the server makes no second names for a file, the old
+ * one is renamed first, and for that moment neither has the name.
  *
- * @returns the path of the file on the server.
  * @throws as {@link fetchOverSftp}, and NetworkError `not-as-expected` when what the server kept is not what was sent.
  */
-export async function putOverSftp(request: SftpPutRequest): Promise<string> {
+export async function putOverSftp(request: SftpPutRequest): Promise<SftpPut> {
   const { path: wanted, name, bytes, mode = 0o600 } = request;
   return withSftp(request, async (connection) => {
     const path = (await isRemoteFolder(connection, wanted)) ? `${wanted.replace(/\/+$/, '')}/${name}` : wanted;
@@ -73,7 +78,7 @@ export async function putOverSftp(request: SftpPutRequest): Promise<string> {
         throw new NetworkError('not-as-expected', what, { hint: 'nothing was replaced; is the disk full?' });
       }
       await file.close();
-      await moveOver(connection, beside, path);
+      return { path, backup: await replaceRemoteFile(connection, beside, path) };
     } catch (error) {
       const isRemoved = await file.remove().then(
         () => true,
@@ -84,7 +89,6 @@ export async function putOverSftp(request: SftpPutRequest): Promise<string> {
       const left = `${printable(beside)} may be left on the server, and can be removed there`;
       throw new NetworkError(error.code, error.message, { hint: `run the command again; ${left}`, cause: error });
     }
-    return path;
   });
 }
 
@@ -97,147 +101,6 @@ async function isRemoteFolder(connection: SftpConnection, path: string): Promise
       sftp.stat(path, (error, stats) => resolve(error === undefined && stats.isDirectory()));
     }),
   );
-}
-
-/**
- * Renames over what is there. Plain SFTP cannot: without the extension of OpenSSH the old file is set aside first, and
- * put back when the new one cannot take its place.
- */
-async function moveOver(connection: SftpConnection, from: string, to: string): Promise<void> {
-  const rename = (old: string, now: string): Promise<void> =>
-    ask(connection, to, 'rename', (sftp, done) => sftp.rename(old, now, done));
-  const isPosix = await ask(connection, to, 'rename', (sftp, done) => sftp.ext_openssh_rename(from, to, done)).then(
-    () => true,
-    (error: unknown) => {
-      if (error instanceof Unsupported) return false;
-      throw error;
-    },
-  );
-  if (isPosix) return;
-  const aside = `${from}.old`;
-  const wasThere = await rename(to, aside).then(
-    () => true,
-    (error: unknown) => {
-      if (error instanceof NetworkError && error.code === 'file-not-found') return false;
-      throw error;
-    },
-  );
-  try {
-    await rename(from, to);
-  } catch (error) {
-    if (wasThere) await rename(aside, to);
-    throw error;
-  }
-  if (wasThere) await ask(connection, aside, 'remove', (sftp, done) => sftp.unlink(aside, done));
-}
-
-/** The server does not know a request. */
-class Unsupported extends Error {}
-
-type Callback<Answer extends readonly unknown[]> = (error: Error | null | undefined, ...answer: Answer) => void;
-
-/** One request without an answer but that it was done. */
-function ask(
-  { server, sftp, wait }: SftpConnection,
-  path: string,
-  doing: string,
-  send: (sftp: SFTPWrapper, done: Callback<[]>) => void,
-): Promise<void> {
-  return wait(
-    new Promise((resolve, reject) => {
-      const done: Callback<[]> = (error) => {
-        if (error === null || error === undefined) resolve();
-        else reject(explainRequest(error, server, path, doing));
-      };
-      try {
-        send(sftp, done);
-      } catch (error) {
-        // ssh2 throws at once where the server did not announce an extension.
-        reject(new Unsupported('not announced', { cause: error }));
-      }
-    }),
-  );
-}
-
-/** A file on the server that is open. */
-class RemoteFile {
-  readonly #connection: SftpConnection;
-  readonly #path: string;
-  #handle: Buffer | undefined;
-
-  constructor(connection: SftpConnection, path: string) {
-    this.#connection = connection;
-    this.#path = path;
-  }
-
-  async open(flags: 'r' | 'xw+', mode: number): Promise<void> {
-    const doing = flags === 'r' ? 'read' : 'write';
-    this.#handle = await this.#request<Buffer>(doing, (sftp, done) => {
-      sftp.open(this.#path, flags, { mode }, done);
-    });
-  }
-
-  async examine(): Promise<{ readonly isFolder: boolean; readonly size: number }> {
-    const stats = await this.#request<Stats>('read', (sftp, done) => sftp.fstat(this.#open, done));
-    return { isFolder: stats.isDirectory(), size: stats.size };
-  }
-
-  /** Reads to the end, or so many bytes. */
-  async readAll(most: number): Promise<Uint8Array> {
-    const parts: Uint8Array[] = [];
-    let length = 0;
-    while (length < most) {
-      const wanted = Math.min(chunk, most - length);
-      const position = length;
-      const part = await this.#request<Uint8Array>('read', (sftp, done) => {
-        sftp.read(this.#open, Buffer.alloc(wanted), 0, wanted, position, (error, count, buffer) =>
-          done(error, error === undefined ? new Uint8Array(buffer.subarray(0, count)) : new Uint8Array()),
-        );
-      });
-      if (part.length === 0) break;
-      parts.push(part);
-      length += part.length;
-    }
-    return new Uint8Array(Buffer.concat(parts));
-  }
-
-  async writeAll(bytes: Uint8Array): Promise<void> {
-    for (let start = 0; start < bytes.length; start += chunk) {
-      const part = Buffer.from(bytes.subarray(start, start + chunk));
-      await this.#request<undefined>('write', (sftp, done) =>
-        sftp.write(this.#open, part, 0, part.length, start, (error) => done(error, undefined)),
-      );
-    }
-  }
-
-  async close(): Promise<void> {
-    const handle = this.#open;
-    this.#handle = undefined;
-    await ask(this.#connection, this.#path, 'close', (sftp, done) => sftp.close(handle, done));
-  }
-
-  /** Closes it where it is open, and removes it. */
-  async remove(): Promise<void> {
-    if (this.#handle !== undefined) await this.close();
-    await ask(this.#connection, this.#path, 'remove', (sftp, done) => sftp.unlink(this.#path, done));
-  }
-
-  get #open(): Buffer {
-    if (this.#handle === undefined) throw new Error('the file is not open');
-    return this.#handle;
-  }
-
-  #request<Answer>(doing: string, send: (sftp: SFTPWrapper, done: Callback<[Answer]>) => void): Promise<Answer> {
-    const { server, sftp, wait } = this.#connection;
-    return wait(
-      new Promise<Answer>((resolve, reject) => {
-        send(sftp, (error, answer) => {
-          if (error === null || error === undefined) resolve(answer);
-          else reject(explainRequest(error, server, this.#path, doing));
-        });
-      }),
-    );
-  }
 }
 
 function isAFolder(server: string, path: string): NetworkError {

@@ -31,7 +31,8 @@ describe('itl reset localkey before 12.0', () => {
     const before = list('tftp/test10pub/ITLFile.tlv');
     const words = [...reset, '--itl', 'tftp/test10pub/ITLFile.tlv', '--out', 'tftp'];
     const { status, stdout, stderr } = run([...words, '--timestamp', '2026-01-31T12:10:19Z']);
-    // The transcript of 10.0, without its question for a password and the restarts, which are not made here.
+    // The transcript of 10.0, without its question for a password and the restarts, which are not made here. It names
+    // the other nodes only: the publisher, where the command runs, has the list.
     expect(stdout.split('\n')).toEqual([
       'Locating active Tftp servers in the cluster.....',
       '',
@@ -42,7 +43,6 @@ describe('itl reset localkey before 12.0', () => {
       '',
       'Transferring new reset ITL file to the TFTP server nodes in the cluster.....',
       '',
-      'Successfully transferred reset ITL to node test10pub',
       'Successfully transferred reset ITL to node test10sub',
       '',
     ]);
@@ -112,6 +112,14 @@ describe('itl reset localkey before 12.0', () => {
     expect(readdirSync(folder)).not.toContain('never');
   });
 
+  test('the list of another node is not given to the publisher: whose it is, and what to do', () => {
+    makeLists('nodes');
+    const words = [...reset, '--itl', 'nodes/test10sub/ITLFile.tlv', '--out', 'never'];
+    const error = /does not hold the CallManager certificate of the publisher test10pub.*: it is the ITL of test10sub/;
+    expectFailure(run(words), 4, error, "the publisher's ITL");
+    expect(readdirSync(folder)).not.toContain('never');
+  });
+
   test.each([
     ['a CTL', ['--itl', 'CTLFile.tlv'], 2, 'is a CTL'],
     ['no list', ['--itl', cluster], 2, 'is no trust list'],
@@ -123,6 +131,21 @@ describe('itl reset localkey before 12.0', () => {
     const before = readdirSync(folder);
     expectFailure(run([...reset, '--out', 'nothing', ...words]), status, error);
     expect(readdirSync(folder)).toEqual(before);
+  });
+
+  test('without --itl the digests stay those of the list that is there, unless others are given', () => {
+    const create = ['itl', 'create', '--cluster', cluster, '--out', 'digests', '--hash', 'sha256'];
+    expect(run([...create, '--digest', 'sha512']).status).toBe(0);
+    const digests = (): unknown => {
+      const { header, records } = list('digests/test10sub/ITLFile.tlv');
+      return [header.digestAlgorithm, ...records.map(({ hashAlgorithm }) => hashAlgorithm)].filter(Boolean);
+    };
+    expect(run([...reset, '--out', 'digests']).status).toBe(0);
+    expect(digests()).toEqual(['sha512', 'sha256', 'sha256', 'sha256']);
+    expect(run([...reset, '--out', 'digests', '--hash', 'sha512', '--digest', 'sha1']).status).toBe(0);
+    expect(digests()).toEqual(['sha1', 'sha512', 'sha512', 'sha512']);
+    const both = [...reset, '--out', 'digests', '--hash', 'sha1', '--itl', 'digests/test10pub/ITLFile.tlv'];
+    expectFailure(run(both), 2, '--hash', 'leave one of them out');
   });
 
   test('one place that cannot be written: every node keeps its list', () => {

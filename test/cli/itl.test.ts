@@ -1,7 +1,16 @@
-import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { verifyTrustList } from '../../src/trust-list/index.js';
+import { recordTag, verifyTrustList } from '../../src/trust-list/index.js';
 import { expectOpensslVerifies } from '../itl/openssl.js';
 import { expectFailure, jsonOf, snapshot } from './etoken-bridge.js';
 import { makeItlLab, signerOf } from './itl-lab.js';
@@ -9,6 +18,15 @@ import { makeItlLab, signerOf } from './itl-lab.js';
 const lab = makeItlLab('11.5.1');
 const { folder, cluster, run, list } = lab;
 const at = (name: string): string => join(folder, name);
+/** Elements of a record by the names that are printed. */
+const recordElements = new Map<string, number>([
+  ['SUBJECTNAME', recordTag.subjectName],
+  ['FUNCTION', recordTag.function],
+  ['ISSUERNAME', recordTag.issuerName],
+  ['SERIALNUMBER', recordTag.serialNumber],
+  ['PUBLICKEY', recordTag.publicKey],
+  ['SIGNATURE', recordTag.signature],
+]);
 const fixed = ['--timestamp', '2026-01-31T12:00:00Z'];
 
 describe('itl create', () => {
@@ -167,6 +185,44 @@ describe('names of phones', () => {
     expect(readFileSync(at(`${folderOf}/backups/${backup}`), 'utf8')).toBe('an older list');
   });
 
+  test('a list without the names that stand beside it: which phones would get the old one, until they are named', () => {
+    const [reset, empty] = [
+      ['itl', 'reset', 'localkey', '--cluster', cluster, '--out', 'stale'],
+      ['itl', 'empty', 'stale/test10pub/ITLFile.tlv', '--cluster', cluster],
+    ];
+    const device = ['--device', '00112233AABB'];
+    for (const kind of ['copy', 'hard']) {
+      expect(run([...words, 'stale', ...device, '--link', kind]).status).toBe(0);
+      const warning = `warning: P1: stale/test10pub/${name} beside it: another list, which these phones ask for first`;
+      for (const command of [[...words, 'stale'], reset, empty]) {
+        const alone = run([...command, '--timestamp', '2026-03-01']);
+        expect([alone.status, alone.stderr.includes(warning)]).toEqual([0, true]);
+        const named = run([...command, '--timestamp', '2026-03-02', ...device, '--link', kind]);
+        expect([named.status, named.stderr.includes('P1')]).toEqual([0, false]);
+        const own = readFileSync(at('stale/test10pub/ITLFile.tlv'));
+        expect(readFileSync(at(`stale/test10pub/${name}`)).equals(own)).toBe(true);
+      }
+    }
+    expect(run([...words, 'stale', ...device]).status).toBe(0);
+    expect(run([...reset, '--timestamp', '2026-03-04']).stderr).not.toContain('P1: stale/test10pub');
+  });
+
+  test('a name that cannot be made: every list and every name is as it was', () => {
+    const both = ['itl', 'create', '--cluster', cluster, '--out', 'whole', '--device', '00112233AABB'];
+    expect(run([...both, ...fixed]).status).toBe(0);
+    // The last name has other bytes to keep, and there is no folder for them.
+    rmSync(at('whole/test10sub'), { recursive: true });
+    mkdirSync(at('whole/test10sub'));
+    writeFileSync(at(`whole/test10sub/${name}`), 'an older list');
+    writeFileSync(at('whole/test10sub/backups'), 'no folder');
+    for (const kind of ['symbolic', 'copy', 'hard']) {
+      const before = snapshot(at('whole'));
+      expectFailure(run([...both, '--device', '001122334455', '--link', kind]), 2, `${name} was not written`);
+      expect(snapshot(at('whole'))).toEqual(before);
+      expect(readlinkSync(at(`whole/test10pub/${name}`))).toBe('ITLFile.tlv');
+    }
+  });
+
   test('a line that is no phone is named, and nothing is written', () => {
     writeFileSync(at('bad.txt'), '00112233AABB\nreception\n');
     expectFailure(run([...words, 'bad', '--devices', 'bad.txt']), 2, 'bad.txt, line 2: reception is no MAC address');
@@ -268,6 +324,47 @@ describe('itl verify of a list that a restored backup without the CallManager ke
     const good = run(['itl', 'verify', '--json', 'one/test10pub/ITLFile.tlv']);
     expect(Object.keys(jsonOf(good))).toEqual(Object.keys(answer));
     expect(jsonOf(good)).toMatchObject({ verified: true, check: null, explanation: [] });
+  });
+
+  test.each([
+    ['PUBLICKEY', 0],
+    ['PUBLICKEY', 3],
+    ['SERIALNUMBER', 0],
+    ['FUNCTION', 3],
+    ['SUBJECTNAME', 4],
+    ['ISSUERNAME', 4],
+    ['SIGNATURE', 1],
+  ] as const)('a list whose %s of record %i was changed is not signed', (element, index) => {
+    const name = `changed-${element}-${index}.tlv`;
+    restored(name, (bytes) => {
+      const tag = recordElements.get(element);
+      const found = list(name).records[index]!.elements.find((one) => one.tag === tag)!;
+      // A FUNCTION of another service, or the last byte of what phones go by.
+      const isText = ['SUBJECTNAME', 'ISSUERNAME'].includes(element);
+      const last = found.offset + 3 + found.value.length - (isText ? 2 : 1);
+      bytes[last]! ^= element === 'FUNCTION' ? 21 : 1;
+    });
+    const words = ['itl', 'reset', 'localkey', '--cluster', cluster, '--itl', name, '--out', 'never'];
+    const error = new RegExp(`record ${index + 1} of ${name}, .* has another ${element} than`);
+    expectFailure(run(words), 4, error, 'leave --itl out');
+    expect(readdirSync(folder)).not.toContain('never');
+    expect(run([...words.slice(0, -4), '--out', 'from-cluster']).status).toBe(0);
+    expect(run(['itl', 'verify', name]).stdout).toContain('reset without --itl');
+  });
+
+  test('a list that somebody emptied is not signed: phones would take any list afterwards (P6)', () => {
+    expect(run(['itl', 'create', '--cluster', cluster, '--node', 'test10pub', '--out', 'rollback.tlv']).status).toBe(0);
+    expect(run(['itl', 'empty', 'rollback.tlv', '--cluster', cluster]).status).toBe(0);
+    const words = ['itl', 'reset', 'localkey', '--cluster', cluster, '--itl', 'rollback.tlv', '--out', 'emptied'];
+    expect(run(words).status).toBe(0);
+    const bytes = lab.read('rollback.tlv');
+    bytes[list('rollback.tlv').header.signatureSpan.start + 20]! ^= 1;
+    writeFileSync(at('rollback.tlv'), bytes);
+    expectFailure(
+      run([...words.slice(0, -1), 'never']),
+      4,
+      'record 2 of rollback.tlv, CCM+TFTP, has no certificate of',
+    );
   });
 
   test('the reset makes of it a list that verifies, and says what it was', () => {

@@ -228,10 +228,25 @@ describe('itl backup-key', () => {
     expect(outcome.stderr).toContain(`${sshd.user}@127.0.0.1:${target}/ITLRecovery.p12`);
     expect(jsonOf(outcome)).toMatchObject({
       file: null,
-      sftp: { host: '127.0.0.1', user: sshd.user, path: join(target, 'ITLRecovery.p12') },
+      sftp: { host: '127.0.0.1', user: sshd.user, path: join(target, 'ITLRecovery.p12'), backup: null },
     });
     expect((await openBackup(join(target, 'ITLRecovery.p12'))).certificate).toEqual(certificateOf('ITLRecovery'));
     expect(parseClusterFile(clusterText(), 'x').recoveryBackup).toBeDefined();
+  });
+
+  withSshd(`by SFTP, the backup of the key before stays, and is named${reason(sshdMissing)}`, async () => {
+    const target = join(sshd.home, 'twice');
+    mkdirSync(target);
+    chmodSync(target, 0o777);
+    const words = ['--sftp', `${sshd.user}@127.0.0.1:${target}`, ...sftpWords()];
+    expect((await run(['backup-key', ...backUp, ...words])).status).toBe(0);
+    const first = readFileSync(join(target, 'ITLRecovery.p12'));
+    const again = await run(['backup-key', ...backUp, ...words, '--json']);
+    const [kept] = readdirSync(target).filter((name) => name !== 'ITLRecovery.p12');
+    expect(readFileSync(join(target, kept!))).toEqual(first);
+    expect(readFileSync(join(target, 'ITLRecovery.p12'))).not.toEqual(first);
+    expect(jsonOf(again)).toMatchObject({ sftp: { backup: join(target, kept!) } });
+    expect(again.stderr).toContain(`the old one is ${join(target, kept!)} there`);
   });
 
   withSshd(`not noted when the server does not take it${reason(sshdMissing)}`, async () => {
@@ -330,7 +345,6 @@ describe(`itl reset remotekey${reason(sshdMissing)}`, () => {
 
   withSshd('nothing is replaced unless the key was read and fits', async () => {
     await makeItl();
-    const own = putBackup(ownBackup());
     const other = await makeSoftwareKey('ITLRECOVERY_other', 5);
     const strange = putBackup(encodePkcs12({ ...other, password: secret }), 'strange.p12');
     const server = {
@@ -349,7 +363,8 @@ describe(`itl reset remotekey${reason(sshdMissing)}`, () => {
     );
     const locked = putBackup(ownBackup('another word'), 'locked.p12');
     const large = putBackup(new Uint8Array(300_000), 'large.p12');
-    const relay = await startTcpRelay(sshd.port, 'from-server', 2500);
+    const long = putBackup(new Uint8Array(100_000), 'long.p12');
+    const relay = await startTcpRelay(sshd.port, 'from-server', 60_000);
     const itl = ['--itl', 'ITLFile.tlv'];
     const words = sftpWords();
     const fingerprint = ['--identity', sshd.keyFile, '--host-key', sshd.fingerprint('ed25519')];
@@ -365,7 +380,10 @@ describe(`itl reset remotekey${reason(sshdMissing)}`, () => {
       [join(sshd.home, 'missing.p12'), itl, 2, /there is no .*missing\.p12/],
     ];
     for (const [file, more, status, error] of cases) expectFailure(await refused(file, words, more), status, error);
-    expectFailure(await refused(own, ['--port', String(relay.port), ...fingerprint], itl), 2, 'was cut off');
+    const cutOff = ['--port', String(relay.port), ...fingerprint];
+    // A short file comes through whole: so it is in the long one that the connection is cut.
+    expectFailure(await refused(damaged, cutOff, itl), 2, /not a PKCS#12 file, or a damaged one/);
+    expectFailure(await refused(long, cutOff, itl), 2, 'was cut off');
     relay.close();
     expect(snapshot(here)).toEqual(before);
   });
@@ -397,6 +415,24 @@ describe(`itl reset remotekey${reason(sshdMissing)}`, () => {
     expect(readFileSync(keyFile())).toEqual(lost);
     expect(existsSync(path('keys/test10pub/backups'))).toBe(false);
   });
+
+  withSshd(
+    'a local key that others could read is theirs no more, nor is the old one; else nothing changes',
+    async () => {
+      const file = putBackup(ownBackup());
+      const modeOf = (name: string): number => statSync(name).mode & 0o777;
+      const lost = await loseLocalKey();
+      chmodSync(keyFile(), 0o644);
+      writeFileSync(path('out'), 'a file where a folder is wanted');
+      expectFailure(await refused(file), 2, /there is no folder out/);
+      expect([readFileSync(keyFile()), modeOf(keyFile())]).toEqual([lost, 0o644]);
+      rmSync(path('out'));
+      expect((await reset(file)).status).toBe(0);
+      expect(modeOf(keyFile())).toBe(0o600);
+      const [kept] = readdirSync(path('keys/test10pub/backups'));
+      expect(modeOf(path(`keys/test10pub/backups/${kept!}`))).toBe(0o600);
+    },
+  );
 
   withSshd('a recovery key on a token: says so, and fetches nothing', async () => {
     const text = clusterText().replace(/ITLRecovery: .*keys.*/, 'ITLRecovery: "pkcs11:token=SAST;object=ITLRecovery"');

@@ -12,6 +12,7 @@ import {
   parseFingerprint,
   parseKnownHosts,
 } from '../../src/sftp/index.js';
+import { knownKeyTypes } from '../../src/sftp/known-hosts.js';
 import { sshdMissing } from './sshd.js';
 
 /** A key as it goes over the wire: its type and some bytes. */
@@ -66,6 +67,27 @@ describe('known_hosts', () => {
     expect(verdict(line('cucm.example.com'), 'cucm.example.com', 2222)).toBe('known');
     expect(verdict(line('cucm.example.com', other), 'cucm.example.com', 2222)).toBe('unknown');
     expect(verdict(line('[cucm.example.com]:2222', other), 'cucm.example.com', 2222)).toBe('changed');
+  });
+
+  test('where another port has a line of its own, the key of the host itself does not count', () => {
+    const host = line('cucm.example.com');
+    const at = (text: string): string => verdict(text, 'cucm.example.com', 2222);
+    const both = `${host}\n${line('[cucm.example.com]:2222', other)}`;
+    expect(at(both)).toBe('changed');
+    expect(at(`${host}\n${line('[cucm.example.com]:2222', rsa, 'ssh-rsa')}`)).toBe('changed');
+    expect(verdict(both)).toBe('known');
+    // A line that only revokes says nothing of the key that is right.
+    expect(at(`${host}\n@revoked ${line('[cucm.example.com]:2222', other)}`)).toBe('known');
+    // What is revoked for the host is revoked for each of its ports.
+    expect(at(`@revoked ${host}\n${line('[cucm.example.com]:2222')}`)).toBe('revoked');
+    expect(at(`${host}\n@revoked ${line('[cucm.example.com]:2222')}`)).toBe('revoked');
+  });
+
+  test('a server is asked for the types of key that count', () => {
+    const text = `${line('cucm.example.com')}\n${line('[cucm.example.com]:2222', rsa, 'ssh-rsa')}`;
+    const entries = parseKnownHosts(text, 'known_hosts');
+    expect(knownKeyTypes(entries, 'cucm.example.com', 2222)).toEqual(['ssh-rsa']);
+    expect(knownKeyTypes(entries, 'cucm.example.com', 2223)).toEqual(['ssh-ed25519']);
   });
 
   test('the lines that say so are named', () => {

@@ -1,4 +1,13 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -273,7 +282,7 @@ describe(`putting on OpenSSH${reason(sshdMissing)}`, () => {
   withSshd('a new file: its bytes, mode 0600, nothing beside it', async () => {
     const folder = here(sshd, 'new');
     const path = join(folder, 'key.p12');
-    expect(await putting(sshd, path, sample)).toBe(path);
+    expect(await putting(sshd, path, sample)).toEqual({ path, backup: undefined });
     expect(new Uint8Array(readFileSync(path))).toEqual(sample);
     expect(statSync(path).mode & 0o777).toBe(0o600);
     expect(readdirSync(folder)).toEqual(['key.p12']);
@@ -281,28 +290,47 @@ describe(`putting on OpenSSH${reason(sshdMissing)}`, () => {
 
   withSshd.each(['', '/'])('into a folder, under its name (%j at the end)', async (end) => {
     const folder = here(sshd, `folder${end === '' ? '1' : '2'}`);
-    expect(await putting(sshd, `${folder}${end}`, sample)).toBe(join(folder, 'ITLRecovery.p12'));
+    const path = join(folder, 'ITLRecovery.p12');
+    expect(await putting(sshd, `${folder}${end}`, sample)).toEqual({ path, backup: undefined });
     expect(readdirSync(folder)).toEqual(['ITLRecovery.p12']);
   });
 
-  withSshd('over an old one', async () => {
-    const folder = here(sshd, 'over');
+  // Servers of other makers have neither of the two extensions.
+  withSshd.each([
+    ['that has all extensions', 'internal-sftp'],
+    ['without posix-rename', 'internal-sftp -P posix-rename'],
+    ['without hardlink', 'internal-sftp -P hardlink'],
+    ['without both', 'internal-sftp -P posix-rename,hardlink'],
+  ])('over an old one, which stays under a name of its own, on a server %s', async (_what, subsystem) => {
+    const server = await start({ subsystem });
+    const folder = here(server, 'over');
     const path = join(folder, 'key.p12');
-    await putting(sshd, path, Uint8Array.of(1, 2, 3));
-    await putting(sshd, path, sample);
+    const old = Uint8Array.of(1, 2, 3);
+    expect((await putting(server, path, old)).backup).toBeUndefined();
+    utimesSync(path, 1_700_000_000, 1_700_000_000);
+    const first = `${path}.2023-11-14T22-13-20Z.7037807198c22a7d2b0807371d763779a84fdfcf`;
+    expect(await putting(server, path, sample)).toEqual({ path, backup: first });
     expect(new Uint8Array(readFileSync(path))).toEqual(sample);
-    expect(readdirSync(folder)).toEqual(['key.p12']);
+    expect(new Uint8Array(readFileSync(first))).toEqual(old);
+    expect(readdirSync(folder)).toHaveLength(2);
+    // The same file at the same time once more: neither name is given away.
+    writeFileSync(path, old);
+    utimesSync(path, 1_700_000_000, 1_700_000_000);
+    const { backup } = await putting(server, path, sample);
+    expect(backup).toMatch(/\.7037807198c22a7d2b0807371d763779a84fdfcf\.[0-9a-f]{8}$/);
+    expect(new Uint8Array(readFileSync(backup!))).toEqual(old);
+    expect(readdirSync(folder)).toHaveLength(3);
   });
 
-  withSshd('over an old one, on a server without posix-rename', async () => {
-    const server = await start({ subsystem: 'internal-sftp -P posix-rename' });
-    const folder = here(server, 'plain');
+  withPasswords(`over an old one that the user may not read${reason(passwordsMissing)}`, async () => {
+    const folder = here(sshd, 'unreadable');
     const path = join(folder, 'key.p12');
-    await putting(server, path, Uint8Array.of(1, 2, 3));
-    await putting(server, path, sample);
+    writeFileSync(path, 'old', { mode: 0o600 });
+    utimesSync(path, 1_700_000_000, 1_700_000_000);
+    const backup = `${path}.2023-11-14T22-13-20Z`;
+    expect(await putting(sshd, path, sample)).toEqual({ path, backup });
     expect(new Uint8Array(readFileSync(path))).toEqual(sample);
-    expect(readdirSync(folder)).toEqual(['key.p12']);
-    expect(server.log()).not.toContain('posix-rename old');
+    expect(readFileSync(backup, 'utf8')).toBe('old');
   });
 
   withSshd('into a folder that is not there', async () => {

@@ -36,11 +36,20 @@ export interface BackupOptions extends OutputOptions, SftpOptions {
   readonly passwordChanged?: boolean;
 }
 
+/** A file on a server. */
+interface RemoteFile {
+  readonly host: string;
+  readonly user: string;
+  readonly path: string;
+  /** The new name of the file that was there before. */
+  readonly backup: string | null;
+}
+
 /** Where a backup was put. */
 interface Kept {
   /** On this machine. */
   readonly file: WrittenFile | undefined;
-  readonly remote: { readonly host: string; readonly user: string; readonly path: string } | undefined;
+  readonly remote: RemoteFile | undefined;
 }
 
 /** `itl backup-key`: writes the recovery key with a password, and notes it in the cluster file. */
@@ -122,7 +131,7 @@ async function prepare(
     return async (bytes) => {
       const request = { ...server, path: path === '' ? '.' : path, name: recoveryKeyFile, bytes };
       const written = await inWordsOfOptions(options, () => putOverSftp(request));
-      return { file: undefined, remote: { host, user, path: written } };
+      return { file: undefined, remote: { host, user, path: written.path, backup: written.backup ?? null } };
     };
   }
   const { out = '' } = options;
@@ -188,7 +197,9 @@ function report(
     sftp: remote ?? null,
     clusterFile: { path: note.path, backup: note.backup ?? null },
   });
-  const old = file?.backup === undefined ? '' : `, the old one is ${file.backup}`;
+  const backup = file?.backup ?? remote?.backup ?? undefined;
+  const old =
+    backup === undefined ? '' : `, the old one is ${printable(backup)}${remote === undefined ? '' : ' there'}`;
   output.note(`${placeOf(kept)}: the key of ${formatName(certificate.subject)}, ${encryption}${old}`);
   output.note(`noted in ${note.path}; keep the file and its password apart, and away from the cluster`);
 }

@@ -10,7 +10,7 @@ import type { Certificate } from '../../x509/index.js';
 import { readDevices, type DeviceFiles } from '../device-names.js';
 import { exitCode } from '../exit-code.js';
 import { inputFiles } from '../inputs.js';
-import { formatDevices, writeLists, type ListTarget, type WrittenList } from '../itl-files.js';
+import { formatDevices, warnOfOthers, writeLists, type ListTarget, type WrittenList } from '../itl-files.js';
 import { openItlSigner } from '../itl-signer.js';
 import type { Output } from '../output.js';
 import { SignerSource } from '../signers.js';
@@ -33,6 +33,7 @@ export async function createItls(options: ItlOptions, output: Output): Promise<n
     const places = { targets, inputs, devices, progress, ...(folder === undefined ? {} : { out: folder }) };
     const written = await writeLists(places, () => makeLists(cluster, nodes, options, signers));
     report(written, output);
+    for (const { others } of written) warnOfOthers(others, output);
     return exitCode.done;
   } finally {
     await signers.close();

@@ -5,13 +5,14 @@ import { emptyItl, type ItlSigner } from '../../itl/index.js';
 import type { Signer } from '../../signer/index.js';
 import { describeTrustList, signingRecords, trustListKind, type TrustList } from '../../trust-list/index.js';
 import { exitCode } from '../exit-code.js';
-import { checkOutput, writeOutput } from '../files.js';
+import { checkOutput } from '../files.js';
+import { warnOfOthers, writeLists } from '../itl-files.js';
 import { openItlSigner } from '../itl-signer.js';
 import type { Output } from '../output.js';
 import { openSoftwareSigner, SignerSource } from '../signers.js';
 import { namesToken, tokenChoice } from '../token-choice.js';
 import { ctlOptions } from './ctl-build.js';
-import { itlInputs } from './itl-create.js';
+import { devicesOf, itlInputs } from './itl-create.js';
 import type { ItlOptions } from './itl-options.js';
 import { loadTrustList } from './trust-list.js';
 
@@ -24,6 +25,7 @@ export async function emptyItlFile(path: string, options: ItlOptions, output: Ou
   const { timestamp, digestAlgorithm } = ctlOptions(options);
   const place = { path: out, inputs: await itlInputs(path, options), ...(path === '-' ? {} : { updates: path }) };
   await checkOutput(place);
+  const devices = await devicesOf(options);
   const present = await loadTrustList(path);
   if (trustListKind(present.header.fileName) === 'CTL') {
     throw new InputError('usage', `${printable(path)} is a CTL, which is emptied otherwise`, {
@@ -35,9 +37,13 @@ export async function emptyItlFile(path: string, options: ItlOptions, output: Ou
   try {
     const signer = await openPresentSigner(present, cluster, options, signers);
     const digest = digestAlgorithm === undefined ? {} : { digestAlgorithm };
-    const list = await emptyItl(present, signer, { timestamp, ...digest });
-    const written = await writeOutput({ ...place, bytes: list.bytes });
-    report(list, written.path, written.backup, output);
+    const places = { ...place, targets: [{ node: '', path: out }], devices };
+    const make = async (): Promise<ReadonlyMap<string, TrustList>> =>
+      new Map([['', await emptyItl(present, signer, { timestamp, ...digest })]]);
+    for (const { list, path: written, backup, others } of await writeLists(places, make)) {
+      report(list, written, backup ?? undefined, output);
+      warnOfOthers(others, output);
+    }
     return exitCode.done;
   } finally {
     await signers.close();

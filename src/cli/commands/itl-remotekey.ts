@@ -67,7 +67,7 @@ export async function resetWithRemoteKey(
     return await runReset(request, output);
   } catch (error) {
     await undo();
-    output.warning('the local key was put back: nothing has changed');
+    output.warning('the local key was put back');
     throw error;
   }
 }
@@ -197,14 +197,37 @@ async function replaceLocalKey(
     ...(isOther ? [await certificateFile(certificatePath, [opened.certificate])] : []),
   ];
   const wasThere = new Set(requests.map(({ path }) => path).filter((path) => existsSync(path)));
-  const written = await writeTogether(requests);
+  const restoreMode = await closeToOthers(keyPath);
+  const written = await writeTogether(requests).catch(async (error: unknown) => {
+    await restoreMode();
+    throw error;
+  });
   for (const { path, backup } of written) {
     output.note(`${path}${backup === undefined ? '' : `, the old one is ${backup}`}`);
   }
   if (form.kind === 'pkcs12') output.note('the local key is that file now, and opens with its password');
   return async () => {
     for (const file of [...written].reverse()) await putBack(file, wasThere.has(file.path));
+    await restoreMode();
   };
+}
+
+/**
+ * What takes the place of a file has its permissions, and the old one is kept with them: a key that others could read
+ * is theirs no more.
+ *
+ * @returns what gives the file its permissions back.
+ */
+async function closeToOthers(path: string): Promise<() => Promise<void>> {
+  if (!existsSync(path)) return () => Promise.resolve();
+  const { mode } = await promises.stat(path);
+  await promises.chmod(path, 0o600).catch((error: unknown) => {
+    throw new InputError('file-unwritable', `${printable(path)} cannot be closed to others: it has another owner`, {
+      hint: 'let its owner run the command; nothing was replaced',
+      cause: error,
+    });
+  });
+  return () => promises.chmod(path, mode & 0o7777);
 }
 
 async function putBack({ path, backup }: WrittenFile, wasThere: boolean): Promise<void> {

@@ -35,6 +35,7 @@ export function declareItlCommands(group: Command): void {
     (command) => {
       declareClusterOption(command, false);
       command.option('--out <file>', 'write there instead of updating the file');
+      declareDeviceOptions(command);
       declareSigningOptions(command);
     },
     async ([path = ''], options, output) => {
@@ -62,6 +63,7 @@ function declareReset(reset: Command): void {
             ['ITLRecovery', 'CallManager'],
           ),
         );
+      declareHashOption(command);
       declareDeviceOptions(command);
       declareSigningOptions(command);
       command.addHelpText('after', resetHelp);
