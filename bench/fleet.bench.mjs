@@ -83,7 +83,7 @@ async function scene() {
 function inventoryOf(states, count) {
   const rows = Array.from({ length: count }, (_, index) => {
     const device = `SEP${index.toString(16).toUpperCase().padStart(12, '0')}`;
-    return `${device},CP-8861,${String(states[index % stateCount])},,cucm-pub;cucm-sub,yes,"Room ${String(index)}"\r\n`;
+    return `${device},CP-8861,${String(states[index % stateCount])},none,cucm-pub;cucm-sub,yes,"Room ${String(index)}"\r\n`;
   });
   return `device,model,CTL SHA-1,ITL SHA-1,TVS servers,Security by Default,Room\r\n${rows.join('')}`;
 }
