@@ -1,16 +1,13 @@
 // A fleet of 100,000 phones of 50 distinct states against one of 1,000: reading the inventory, and finding out what
 // every phone makes of a new CTL and ITL. Every verdict is compared with what it must be: a wrong one ends the run.
 import { createHash } from 'node:crypto';
-import { createSoftwareSigner, signTrustList } from 'etoken-bridge';
 import { groupPhones, judgeFleet, KnownLists, readInventory } from 'etoken-bridge/migration';
-import { clusterIdentity } from 'etoken-bridge/signed-file';
-import { generateRsaKey, issueCertificate } from 'etoken-bridge/x509';
+import { identityOf, listOf } from './lists.mjs';
 
-/** @typedef {import('etoken-bridge').Certificate} Certificate */
 /** @typedef {import('etoken-bridge').TrustList} TrustList */
 /** @typedef {import('etoken-bridge/migration').Inventory} Inventory */
 /** @typedef {import('etoken-bridge/migration').Offer} Offer */
-/** @typedef {{ certificate: Certificate, signer: import('etoken-bridge').Signer }} Identity */
+/** @typedef {import('./lists.mjs').Identity} Identity */
 
 export const name = 'Fleets: reading an inventory, and what its phones accept';
 
@@ -18,62 +15,26 @@ const now = 1_769_860_800;
 const stateCount = 50;
 const [small, large] = [1_000, 100_000];
 
-/** @param {string} commonName @returns {Promise<Identity>} */
-async function identityOf(commonName) {
-  const key = await generateRsaKey(2048);
-  const subject = [{ type: 'CN', value: commonName }];
-  const dates = { notBefore: new Date('2020-01-01T00:00:00Z'), notAfter: new Date('2040-01-01T00:00:00Z') };
-  const serialNumber = Uint8Array.from(Buffer.from(commonName));
-  const certificate = await issueCertificate(
-    { subject, publicKey: key, serialNumber, ...dates },
-    { name: subject, key },
-  );
-  return { certificate, signer: createSoftwareSigner(certificate, key) };
-}
-
-/** @param {Identity} identity @param {number} role */
-function record({ certificate }, role) {
-  const { signerName, issuerName, serialNumber } = clusterIdentity(certificate);
-  return [
-    { tag: 2, value: Uint8Array.of(0x20, 0) },
-    { tag: 4, value: Uint8Array.of(0, role) },
-    { tag: 3, value: signerName },
-    { tag: 5, value: issuerName },
-    { tag: 6, value: serialNumber },
-    { tag: 7, value: certificate.publicKey },
-    { tag: 9, value: certificate.der },
-  ];
-}
-
-/** @param {'CTL' | 'ITL'} kind @param {Identity} signer @param {number} timestamp @param {Identity} tvs */
-function listOf(kind, signer, timestamp, tvs) {
-  return signTrustList(
-    {
-      version: { major: 1, minor: 2 },
-      digestAlgorithm: 'sha1',
-      fileName: Buffer.from(`${kind}File.tlv\0`),
-      timestamp,
-      records: [record(signer, 0), record(signer, 2), record(tvs, 21)],
-      signingRecord: 0,
-    },
-    signer.signer,
-  );
-}
-
 /** Lists of 50 moments, what is offered, and which states are lost. */
 async function scene() {
   const [old, present, tvs] = await Promise.all(['old', 'present', 'tvs'].map(identityOf));
   if (!old || !present || !tvs) throw new Error('no identities');
+  /** @param {'CTL' | 'ITL'} kind @param {Identity} signer @param {number} timestamp */
+  const list = (kind, signer, timestamp) =>
+    listOf(kind, signer, timestamp, [
+      [signer, 2],
+      [tvs, 21],
+    ]);
   const ctls = await Promise.all(
-    Array.from({ length: stateCount }, (_, index) => listOf('CTL', index % 5 === 0 ? old : present, now - index, tvs)),
+    Array.from({ length: stateCount }, (_, index) => list('CTL', index % 5 === 0 ? old : present, now - index)),
   );
-  const itl = await listOf('ITL', present, now, tvs);
+  const itl = await list('ITL', present, now);
   const known = new KnownLists();
   for (const [index, list] of ctls.entries()) known.add(`CTL ${String(index)}`, list);
   const states = ctls.map(({ bytes }) => createHash('sha1').update(bytes).digest('hex'));
   /** @type {Offer} */
   const offer = {
-    ctl: { name: 'CTLFile.tlv', list: await listOf('CTL', present, now + 1, tvs) },
+    ctl: { name: 'CTLFile.tlv', list: await list('CTL', present, now + 1) },
     itls: [{ name: 'ITLFile.tlv', list: itl }],
   };
   return { known, states, offer };

@@ -1,17 +1,13 @@
 // What phones decide about a list that is parsed already: decisions a second on one core, and a million phones of ten
 // distinct states that are offered one ITL. Every decision is compared with what the rules say: a wrong one ends the
 // run.
-import { createSoftwareSigner, signTrustList } from 'etoken-bridge';
 import { createPhone, decide, offerTrustList } from 'etoken-bridge/phone';
-import { clusterIdentity } from 'etoken-bridge/signed-file';
-import { generateRsaKey, issueCertificate } from 'etoken-bridge/x509';
+import { identityOf, listOf } from './lists.mjs';
 
-/** @typedef {import('etoken-bridge').Certificate} Certificate */
 /** @typedef {import('etoken-bridge').TrustList} TrustList */
 /** @typedef {import('etoken-bridge/phone').PhoneState} PhoneState */
 /** @typedef {import('etoken-bridge/phone').TvsQuestion} TvsQuestion */
 /** @typedef {import('etoken-bridge/phone').TvsReply} TvsReply */
-/** @typedef {{ certificate: Certificate, signer: import('etoken-bridge').Signer }} Identity */
 /** @typedef {{ held: import('etoken-bridge/phone').HeldFiles, old?: boolean, verdict: string }} Kind */
 
 export const name = 'Decisions of phones about a list that is parsed already (RSA-2048)';
@@ -20,63 +16,28 @@ const wantedRate = 100_000;
 const fleetSize = 1_000_000;
 const now = 1_769_860_800;
 
-/** @param {string} commonName @returns {Promise<Identity>} */
-async function identityOf(commonName) {
-  const key = await generateRsaKey(2048);
-  const subject = [{ type: 'CN', value: commonName }];
-  const dates = { notBefore: new Date('2020-01-01T00:00:00Z'), notAfter: new Date('2040-01-01T00:00:00Z') };
-  const serialNumber = Uint8Array.from(Buffer.from(commonName));
-  const certificate = await issueCertificate(
-    { subject, publicKey: key, serialNumber, ...dates },
-    { name: subject, key },
-  );
-  return { certificate, signer: createSoftwareSigner(certificate, key) };
-}
-
-/** @param {Identity | undefined} identity @param {number} role */
-function record(identity, role) {
-  const opening = [
-    { tag: 2, value: Uint8Array.of(0x20, 0) },
-    { tag: 4, value: Uint8Array.of(0, role) },
-  ];
-  if (identity === undefined) return opening;
-  const { certificate } = identity;
-  const { signerName, issuerName, serialNumber } = clusterIdentity(certificate);
-  return [
-    ...opening,
-    { tag: 3, value: signerName },
-    { tag: 5, value: issuerName },
-    { tag: 6, value: serialNumber },
-    { tag: 7, value: certificate.publicKey },
-    { tag: 9, value: certificate.der },
-  ];
-}
-
-/** @param {'CTL' | 'ITL'} kind @param {Identity} signer @param {(readonly [Identity | undefined, number])[]} others */
-function listOf(kind, signer, ...others) {
-  return signTrustList(
-    {
-      version: { major: 1, minor: 2 },
-      digestAlgorithm: 'sha1',
-      fileName: Buffer.from(`${kind}File.tlv\0`),
-      timestamp: now,
-      records: [record(signer, 0), ...others.map(([identity, role]) => record(identity, role))],
-      signingRecord: 0,
-    },
-    signer.signer,
-  );
-}
-
 /** The list that is offered, the ten kinds of phone with the verdict that the rules give, and who answers for TVS. */
 async function scene() {
   const [token, callManager, renewed, tvs] = await Promise.all(['token', 'cm', 'cm-renewed', 'tvs'].map(identityOf));
   if (!token || !callManager || !renewed || !tvs) throw new Error('no identities');
   const [ctl, newCtl, itl, emptyItl, offered] = await Promise.all([
-    listOf('CTL', token, [callManager, 2]),
-    listOf('CTL', token, [callManager, 2], [renewed, 2]),
-    listOf('ITL', callManager, [callManager, 3], [tvs, 21]),
-    listOf('ITL', callManager, [undefined, 3], [undefined, 21]),
-    listOf('ITL', renewed, [renewed, 3], [tvs, 21]),
+    listOf('CTL', token, now, [[callManager, 2]]),
+    listOf('CTL', token, now, [
+      [callManager, 2],
+      [renewed, 2],
+    ]),
+    listOf('ITL', callManager, now, [
+      [callManager, 3],
+      [tvs, 21],
+    ]),
+    listOf('ITL', callManager, now, [
+      [undefined, 3],
+      [undefined, 21],
+    ]),
+    listOf('ITL', renewed, now, [
+      [renewed, 3],
+      [tvs, 21],
+    ]),
   ]);
   /** @type {Readonly<Record<string, TvsReply>>} */
   const replies = {

@@ -5,18 +5,16 @@ import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { FileSigning, SignedFileReader, decodeSignedFile, signFile, verifySignedFile } from 'etoken-bridge/signed-file';
-import { createSoftwareSigner, encodeDigestInfo, gatherSignatures } from 'etoken-bridge/signer';
-import { openTokenSigner, parseTokenUri, Pin } from 'etoken-bridge/token';
+import { createSoftwareSigner, gatherSignatures } from 'etoken-bridge/signer';
+import { openTokenSigner, parseTokenUri } from 'etoken-bridge/token';
 import { decodeCertificate, generateRsaKey, issueCertificate } from 'etoken-bridge/x509';
-import { createSastToken, createSoftHsm, createStandInAuthority } from 'softhsm-config';
+import { makeSoftToken } from './soft-token.mjs';
 
 /** @typedef {import('etoken-bridge/signer').Signer} Signer */
-/** @typedef {import('pkcs11js')} Pkcs11js */
 
 export const name = 'Signed files in bulk (RSA-2048, median of interleaved rounds)';
 
@@ -29,7 +27,6 @@ const processors = 2;
 const together = 64;
 const largeLength = 500_000_000;
 const mostMemory = 150;
-const pin = '123456';
 
 const program = fileURLToPath(import.meta.url);
 const median = (/** @type {number[]} */ values) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
@@ -92,60 +89,26 @@ async function softwareRow(signer) {
   };
 }
 
-/**
- * The bare calls in a loop with one session: what the token is measured against.
- *
- * @param {import('softhsm-config').SoftHsm} softHsm
- * @param {import('softhsm-config').SastIdentity} identity
- */
-function openInProcess(softHsm, identity) {
-  process.env['SOFTHSM2_CONF'] = softHsm.environment.SOFTHSM2_CONF;
-  const pkcs11 = /** @type {Pkcs11js} */ (createRequire(import.meta.url)('pkcs11js'));
-  const library = new pkcs11.PKCS11();
-  library.load(softHsm.module);
-  library.C_Initialize({ flags: pkcs11.CKF_OS_LOCKING_OK });
-  const slot = library
-    .C_GetSlotList(true)
-    .find((one) => library.C_GetTokenInfo(one).serialNumber.trim() === identity.token.serialNumber);
-  if (slot === undefined) throw new Error('the token is not there');
-  const session = library.C_OpenSession(slot, pkcs11.CKF_SERIAL_SESSION);
-  library.C_Login(session, pkcs11.CKU_USER, pin);
-  library.C_FindObjectsInit(session, [{ type: pkcs11.CKA_CLASS, value: pkcs11.CKO_PRIVATE_KEY }]);
-  const [key] = library.C_FindObjects(session, 1);
-  library.C_FindObjectsFinal(session);
-  if (key === undefined) throw new Error('the key is not there');
-  return {
-    /** Signatures in a second. */
-    rate() {
-      const started = performance.now();
-      for (let index = 0; index < tokenFilesOfRound; index += 1) {
-        library.C_SignInit(session, { mechanism: pkcs11.CKM_RSA_PKCS }, key);
-        library.C_Sign(session, Buffer.from(encodeDigestInfo('sha1', randomBytes(20))), Buffer.alloc(256));
-      }
-      return (tokenFilesOfRound / (performance.now() - started)) * 1000;
-    },
-    close() {
-      library.C_Finalize();
-      library.close();
-    },
-  };
+/** Signatures in a second. @param {ReturnType<Awaited<ReturnType<typeof makeSoftToken>>['openInProcess']>} token */
+function bareRate(token) {
+  const started = performance.now();
+  for (let index = 0; index < tokenFilesOfRound; index += 1) {
+    token.sign({ digestAlgorithm: 'sha1', digest: randomBytes(20) });
+  }
+  return (tokenFilesOfRound / (performance.now() - started)) * 1000;
 }
 
 /** @param {string} folder */
 async function tokenRow(folder) {
-  const softHsm = await createSoftHsm(join(folder, 'softhsm'));
-  const authority = await createStandInAuthority();
-  const identity = await createSastToken(softHsm, { label: 'bench', pin, soPin: '12345678', bits: 2048, authority });
-  const environment = { ...process.env, ...softHsm.environment };
-  const inProcess = openInProcess(softHsm, identity);
-  const ask = () => Promise.resolve(new Pin(pin));
-  const token = await openTokenSigner({ uri: parseTokenUri(identity.token.uri), environment, pin: ask, sessions: 2 });
+  const { uri, environment, askPin, openInProcess } = await makeSoftToken(folder);
+  const inProcess = openInProcess();
+  const token = await openTokenSigner({ uri: parseTokenUri(uri), environment, pin: askPin, sessions: 2 });
   try {
     const signer = gatherSignatures(token);
     /** @type {{ ours: number, theirs: number }[]} */
     const rates = [];
     for (let round = 0; round <= rounds; round += 1) {
-      const found = { theirs: inProcess.rate(), ours: await signMany(signer, tokenFilesOfRound, together) };
+      const found = { theirs: bareRate(inProcess), ours: await signMany(signer, tokenFilesOfRound, together) };
       if (round > 0) rates.push(found);
     }
     return {

@@ -2,7 +2,15 @@ import { promises } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { equalBytes, printable } from '../bytes/index.js';
 import { InputError } from '../errors.js';
-import { explainWrite, keepBackup, nameBeside, readInput, syncFolder, trackUnfinished } from './files.js';
+import {
+  explainWrite,
+  keepBackup,
+  nameBeside,
+  readInput,
+  restoreBackup,
+  syncFolder,
+  trackUnfinished,
+} from './files.js';
 
 /** How a list gets a second name: a link to its file, or a file of its own with the same bytes. */
 export type LinkKind = 'hard' | 'symbolic' | 'copy';
@@ -163,13 +171,6 @@ async function makeName(list: string, beside: string, kind: LinkKind): Promise<v
 async function keepOther(path: string, list: string, changed: Date): Promise<string | undefined> {
   const bytes = await promises.readFile(path);
   return equalBytes(bytes, await promises.readFile(list)) ? undefined : keepBackup(path, bytes, changed);
-}
-
-/** Gives a file its old content back. */
-export async function restoreBackup(backup: string, path: string): Promise<void> {
-  await promises.rename(backup, path);
-  // Only where nothing else is in it.
-  await promises.rmdir(dirname(backup)).catch(() => undefined);
 }
 
 /**

@@ -217,6 +217,23 @@ export async function writeOutput(request: WriteRequest): Promise<WrittenFile> {
   }
 }
 
+/**
+ * Undoes what {@link writeOutput} did.
+ *
+ * @param backup where the old content is kept; `undefined` for a file that is new, or that had these bytes before.
+ * @param wasThere whether there was a file before.
+ */
+export async function takeBack(path: string, backup: string | undefined, wasThere: boolean): Promise<void> {
+  if (backup !== undefined) await restoreBackup(backup, path);
+  else if (!wasThere) await promises.unlink(path);
+}
+
+/** Puts the old content of a file back; the folder of backups goes where nothing else is in it. */
+export async function restoreBackup(backup: string, path: string): Promise<void> {
+  await promises.rename(backup, path);
+  await promises.rmdir(dirname(backup)).catch(() => undefined);
+}
+
 /** A name for what is to become a file, which an earlier run's rest is told by. */
 export function nameBeside(path: string): string {
   return join(dirname(path), `.${basename(path)}.${String(process.pid)}-${randomBytes(4).toString('hex')}.part`);

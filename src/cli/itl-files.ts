@@ -1,19 +1,11 @@
-import { existsSync, promises, realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { printable } from '../bytes/index.js';
 import { InputError } from '../errors.js';
 import type { TrustList } from '../trust-list/index.js';
 import { writeTogether } from './commands/cluster-files.js';
-import {
-  checkLinks,
-  deviceListPath,
-  linkList,
-  otherLists,
-  restoreBackup,
-  type DeviceFiles,
-  type UndoStep,
-} from './device-names.js';
-import { checkOutput, makeFolder } from './files.js';
+import { checkLinks, deviceListPath, linkList, otherLists, type DeviceFiles, type UndoStep } from './device-names.js';
+import { checkOutput, makeFolder, takeBack } from './files.js';
 import type { Output } from './output.js';
 import { missingFolders, removeEmpty } from './tftp-folders.js';
 
@@ -100,12 +92,6 @@ export async function writeLists(
 
 function realFile(path: string): string {
   return existsSync(path) ? realpathSync(path) : resolve(path);
-}
-
-/** @param backup where the old content is; `undefined` for a file that is new, or that had these bytes before. */
-async function takeBack(path: string, backup: string | undefined, wasThere: boolean): Promise<void> {
-  if (backup !== undefined) await restoreBackup(backup, path);
-  else if (!wasThere) await promises.unlink(path);
 }
 
 /** The names first, then the lists that they lead to. @returns what could not be taken back. */

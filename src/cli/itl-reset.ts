@@ -4,6 +4,7 @@ import { printable } from '../bytes/index.js';
 import {
   isAtLeast,
   listSignerName,
+  nodesWith,
   publisherOf,
   type CertificateName,
   type Cluster,
@@ -207,8 +208,7 @@ function otherRecord(
 }
 
 function wantedIn(cluster: Cluster): readonly (readonly [ClusterNode, CertificateName])[] {
-  const tvs = cluster.nodes.filter(({ services }) => services.includes('TVS'));
-  return tvs.map((node) => [node, 'TVS'] as const);
+  return nodesWith(cluster, 'TVS').map((node) => [node, 'TVS'] as const);
 }
 
 /** What clusters print: `utils itl reset` of 10.0 and of 12.x, without what a cluster does besides. */

@@ -1,10 +1,17 @@
 import { printable } from '../bytes/index.js';
-import { isAtLeast, publisherOf, type CertificateName, type Cluster, type ClusterNode } from '../cluster/index.js';
+import {
+  isAtLeast,
+  nodesWith,
+  publisherOf,
+  type CertificateName,
+  type Cluster,
+  type ClusterNode,
+} from '../cluster/index.js';
 import type { StepCheck } from '../migration/index.js';
 import { recordFunction, recordHolds, type TrustList, type TrustListRecord } from '../trust-list/index.js';
 import type { Certificate } from '../x509/index.js';
 import { describe, readSigned, type CheckContext, type CheckOutcome } from './live-outcome.js';
-import { tftpNodes } from './live-servers.js';
+import { tftpNodeNames } from './live-servers.js';
 import { sha1Of } from './migration-work.js';
 
 /** The certificates that a node makes anew with its name. */
@@ -115,9 +122,8 @@ async function inEveryItl(
 
 /** Whose ITL holds a node's certificate: its own holds its CallManager; TVS, CAPF and ITLRecovery stand in all of them. */
 function itlHoldersOf(cluster: Cluster, name: string, which: CertificateName): readonly string[] {
-  const serving = tftpNodes(cluster);
-  const runs = (service: 'CAPF' | 'TVS'): readonly string[] =>
-    cluster.nodes.filter(({ services }) => services.includes(service)).map((node) => node.name);
+  const serving = tftpNodeNames(cluster);
+  const runs = (service: 'CAPF' | 'TVS'): readonly string[] => nodesWith(cluster, service).map((node) => node.name);
   switch (which) {
     case 'CallManager':
       return serving.filter((node) => node === name);

@@ -1,5 +1,5 @@
 import { equalBytes, printable } from '../bytes/index.js';
-import type { Cluster, ClusterNode } from '../cluster/index.js';
+import { nodesWith, type Cluster, type ClusterNode } from '../cluster/index.js';
 import { InputError, NetworkError } from '../errors.js';
 import type { Plan } from '../migration/index.js';
 import { fetchFile, tftpPort } from '../tftp/index.js';
@@ -148,9 +148,9 @@ export class NodeNames {
   }
 }
 
-/** The nodes whose TFTP servers phones ask. */
-export function tftpNodes(cluster: Cluster): readonly string[] {
-  return cluster.nodes.filter(({ services }) => services.includes('TFTP')).map(({ name }) => name);
+/** The names of the nodes whose TFTP servers phones ask. */
+export function tftpNodeNames(cluster: Cluster): readonly string[] {
+  return nodesWith(cluster, 'TFTP').map(({ name }) => name);
 }
 
 /**

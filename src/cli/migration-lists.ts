@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { printable } from '../bytes/index.js';
 import { RefusalError } from '../errors.js';
 import { readInput, writeOutput } from './files.js';
-import { tftpNodes } from './live-servers.js';
+import { tftpNodeNames } from './live-servers.js';
 import type { MigrationRun } from './migration-run.js';
 import { setAside, sha1Of } from './migration-work.js';
 
@@ -11,7 +11,7 @@ export const ctlFile = 'CTLFile.tlv';
 
 /** Whether the folders of all TFTP servers were named. */
 export function hasAllFolders(run: MigrationRun): boolean {
-  return tftpNodes(run.clusterFile).every((node) => run.folderOf(node) !== undefined);
+  return tftpNodeNames(run.clusterFile).every((node) => run.folderOf(node) !== undefined);
 }
 
 /**

@@ -2,7 +2,7 @@ import { printable } from '../bytes/index.js';
 import { certificateNames, compareReleases, parseRelease, type Cluster } from '../cluster/index.js';
 import { RefusalError } from '../errors.js';
 import { nextStep, type Plan, type Progress, type StepProgress } from '../migration/index.js';
-import { tftpNodes, type LiveServers } from './live-servers.js';
+import { tftpNodeNames, type LiveServers } from './live-servers.js';
 import { sha1Of } from './migration-work.js';
 
 /** The steps whose effects may be there: those that are done, and the one that is under way. */
@@ -142,7 +142,7 @@ export async function checkServedCtl(
     }
     throw otherState(`${printable(given.path)} has SHA-1 ${sha1}, and ${wanted(possible[0], after)}`, planAgain);
   }
-  const nodes = tftpNodes(cluster);
+  const nodes = tftpNodeNames(cluster);
   const served = await Promise.all(nodes.map(async (node) => servers.fetch(node, 'CTLFile.tlv')));
   for (const [index, node] of nodes.entries()) {
     const bytes = served[index];

@@ -5,7 +5,7 @@ import type { Action, Progress, Step, StepProgress } from '../migration/index.js
 import { askQuestion } from './commands/cluster-question.js';
 import { isLive, lookAt } from './live-checks.js';
 import { describe, notAsExpected, type CheckOutcome } from './live-outcome.js';
-import { tftpNodes } from './live-servers.js';
+import { tftpNodeNames } from './live-servers.js';
 import { buildList, inputsOf } from './migration-build.js';
 import type { MigrationRun } from './migration-run.js';
 import { ctlFile, hasAllFolders, putList, removeLists } from './migration-lists.js';
@@ -255,7 +255,7 @@ async function finishLooked(run: MigrationRun, step: Step, { outcomes }: Look): 
 }
 
 async function servedCtl(run: MigrationRun): Promise<Uint8Array | undefined> {
-  const [node] = tftpNodes(run.clusterFile);
+  const [node] = tftpNodeNames(run.clusterFile);
   return node === undefined ? undefined : run.servers.fetch(node, 'CTLFile.tlv');
 }
 

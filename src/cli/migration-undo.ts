@@ -6,7 +6,7 @@ import { askQuestion } from './commands/cluster-question.js';
 import { certificateRestored, itlEmptied, itlFilled, nameRestored } from './live-certificates.js';
 import { tftpServes, tvsAnswers } from './live-checks.js';
 import { notAsExpected, readSigned, type CheckContext, type CheckOutcome } from './live-outcome.js';
-import { tftpNodes } from './live-servers.js';
+import { tftpNodeNames } from './live-servers.js';
 import type { MigrationRun } from './migration-run.js';
 import { ctlFile, hasAllFolders, putList, removeLists } from './migration-lists.js';
 import type { Waiting } from './migration-steps.js';
@@ -54,7 +54,7 @@ export async function undoStep(
 
 /** Whether what a step did to certificates and ITLs is taken back. */
 async function lookAtEffects({ action, checks }: Step, context: CheckContext): Promise<readonly CheckOutcome[]> {
-  const nodes = tftpNodes(context.cluster);
+  const nodes = tftpNodeNames(context.cluster);
   switch (action.kind) {
     case 'renew': {
       const { node, certificate } = action;
@@ -127,7 +127,7 @@ async function lookAtFormer(
   one: StepProgress,
 ): Promise<readonly CheckOutcome[]> {
   const { servers } = run;
-  const nodes = tftpNodes(run.clusterFile);
+  const nodes = tftpNodeNames(run.clusterFile);
   return Promise.all(nodes.map((node) => tftpServes(node, 'CTLFile.tlv', former, { servers, before: one.sha1 })));
 }
 
@@ -139,7 +139,9 @@ async function madeAgain(
 ): Promise<Uint8Array | undefined> {
   if (former === undefined) return undefined;
   const wanted = readSigned(former);
-  const served = await Promise.all(tftpNodes(run.clusterFile).map((node) => run.servers.fetch(node, 'CTLFile.tlv')));
+  const served = await Promise.all(
+    tftpNodeNames(run.clusterFile).map((node) => run.servers.fetch(node, 'CTLFile.tlv')),
+  );
   const [first] = served;
   if (first === undefined || 'problem' in wanted || sha1Of(first) === one.sha1) return undefined;
   if (served.some((bytes) => bytes === undefined || !equalBytes(bytes, first))) return undefined;

@@ -1,6 +1,6 @@
 import { promises } from 'node:fs';
 import { printable } from '../bytes/index.js';
-import type { Cluster, ClusterNode } from '../cluster/index.js';
+import { nodesWith, type Cluster, type ClusterNode } from '../cluster/index.js';
 import { InputError } from '../errors.js';
 import { explainRead } from './files.js';
 
@@ -11,7 +11,7 @@ import { explainRead } from './files.js';
  * @throws InputError `usage` for a name that is no TFTP node; `cluster-file` when no node runs TFTP.
  */
 export function tftpNodes(cluster: Cluster, wanted: readonly string[] = []): readonly ClusterNode[] {
-  const serving = cluster.nodes.filter(({ services }) => services.includes('TFTP'));
+  const serving = nodesWith(cluster, 'TFTP');
   const names = serving.map(({ name }) => name).join(', ');
   if (serving.length === 0) {
     throw new InputError('cluster-file', 'no node of the cluster file runs TFTP', {

@@ -8,7 +8,7 @@ import {
   type Verification,
 } from '../trust-list/index.js';
 import type { Certificate } from '../x509/index.js';
-import type { CertificateName, Cluster, ClusterNode } from './cluster.js';
+import { nodesWith, type CertificateName, type Cluster, type ClusterNode } from './cluster.js';
 import type { ClusterCheckName, ClusterFinding } from './finding.js';
 import { listSignerName } from './list-signer.js';
 import { isAtLeast, tokensEnd } from './release.js';
@@ -258,21 +258,19 @@ function wantedInCtl({ nodes, release }: Cluster, { mode, emptied }: CheckedCtl)
 }
 
 /** What the ITL of the node whose CallManager it holds must have; `undefined` when it is no node's. */
-function wantedInItl({ nodes, release }: Cluster, list: TrustList): readonly Wanted[] | undefined {
-  const owner = nodes.find((node) => {
+function wantedInItl(cluster: Cluster, list: TrustList): readonly Wanted[] | undefined {
+  const owner = nodesWith(cluster, 'TFTP').find((node) => {
     const certificate = node.certificates.CallManager;
-    return runs(node, 'TFTP') && certificate !== undefined && holds(list, certificate, serverRoles);
+    return certificate !== undefined && holds(list, certificate, serverRoles);
   });
-  const [publisher] = nodes;
+  const [publisher] = cluster.nodes;
   if (owner === undefined || publisher === undefined) return undefined;
-  const tvs = nodes.filter((node) => runs(node, 'TVS'));
   return [
-    ...nodes
-      .filter((node) => runs(node, 'CAPF'))
+    ...nodesWith(cluster, 'CAPF')
       .slice(0, 1)
       .map((node) => ({ node, name: 'CAPF' as const, roles: [recordFunction.capf] })),
-    ...tvs.map((node) => ({ node, name: 'TVS' as const, roles: [recordFunction.tvs] })),
-    ...(isAtLeast(release, '10.0')
+    ...nodesWith(cluster, 'TVS').map((node) => ({ node, name: 'TVS' as const, roles: [recordFunction.tvs] })),
+    ...(isAtLeast(cluster.release, '10.0')
       ? [{ node: publisher, name: 'ITLRecovery' as const, roles: [recordFunction.sast] }]
       : []),
   ];

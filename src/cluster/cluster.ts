@@ -102,6 +102,11 @@ export function uploadedCertificates(cluster: Cluster): Readonly<Record<string, 
   return { ...cluster.trustStores, ...Object.fromEntries(own) };
 }
 
+/** The nodes that run a service, in the order of the cluster file. */
+export function nodesWith(cluster: Cluster, service: Service): readonly ClusterNode[] {
+  return cluster.nodes.filter(({ services: running }) => running.includes(service));
+}
+
 /**
  * The publisher: the first node.
  *

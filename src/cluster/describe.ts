@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { formatName, type Certificate } from '../x509/index.js';
-import type { CertificateName, Cluster, ClusterNode, KeyReference } from './cluster.js';
+import type { CertificateName, Cluster, ClusterNode, KeyReference, RecoveryBackup } from './cluster.js';
 import { printable } from '../bytes/index.js';
 import { formatTime } from './time.js';
 
@@ -37,6 +37,18 @@ export interface NodeDescription {
   readonly services: readonly string[];
   readonly certificates: Readonly<Partial<Record<CertificateName, CertificateDescription>>>;
   readonly keys: Readonly<Partial<Record<CertificateName, KeyReference>>>;
+  /** When certificates were changed, as the cluster file notes it: ISO 8601, UTC. */
+  readonly changed: Readonly<Partial<Record<CertificateName, string>>>;
+}
+
+/** The last backup of the ITLRecovery key as `cluster show --json` prints it. */
+export interface RecoveryBackupDescription {
+  /** ISO 8601, UTC. */
+  readonly time: string;
+  /** Of the ITLRecovery certificate that it is of, in upper-case hex. */
+  readonly sha1: string;
+  /** When the password of backups was changed last, ISO 8601, UTC; `null` when no change is noted. */
+  readonly passwordChanged: string | null;
 }
 
 /** A cluster as `cluster show --json` prints it: plain JSON with stable keys. */
@@ -45,6 +57,8 @@ export interface ClusterDescription {
   readonly securityMode: string;
   readonly nodes: readonly NodeDescription[];
   readonly trustStores: Readonly<Record<string, readonly CertificateDescription[]>>;
+  /** `null` when the cluster file notes none. */
+  readonly recoveryBackup: RecoveryBackupDescription | null;
 }
 
 /** Whether a certificate is valid at a moment, and for how long yet. Soon is within 60 days. */
@@ -72,6 +86,7 @@ export function describeCluster(cluster: Cluster, now?: Date): ClusterDescriptio
         Object.entries(node.certificates).map(([name, certificate]) => [name, describeCertificate(certificate, now)]),
       ),
       keys: node.keys,
+      changed: Object.fromEntries(changesOf(node)),
     })),
     trustStores: Object.fromEntries(
       Object.entries(cluster.trustStores).map(([store, certificates]) => [
@@ -79,7 +94,21 @@ export function describeCluster(cluster: Cluster, now?: Date): ClusterDescriptio
         certificates.map((certificate) => describeCertificate(certificate, now)),
       ]),
     ),
+    recoveryBackup: cluster.recoveryBackup === undefined ? null : describeBackup(cluster.recoveryBackup),
   };
+}
+
+function describeBackup({ time, sha1, passwordChanged }: RecoveryBackup): RecoveryBackupDescription {
+  return {
+    time: formatTime(time),
+    sha1: sha1.toUpperCase(),
+    passwordChanged: passwordChanged === undefined ? null : formatTime(passwordChanged),
+  };
+}
+
+/** The certificates that the cluster file notes a change of, and when. */
+function changesOf({ changed = {} }: ClusterNode): readonly (readonly [string, string])[] {
+  return Object.entries(changed).map(([name, time]) => [name, formatTime(time)] as const);
 }
 
 function describeCertificate(certificate: Certificate, now?: Date): CertificateDescription {
@@ -107,12 +136,16 @@ function daysLeft(certificate: Certificate, now: Date): number {
   return Math.floor((certificate.notAfter.getTime() - now.getTime()) / 86_400_000);
 }
 
-/** The text of `cluster show`: nodes, services, and each certificate with its subject, serial, key, end and SHA-1. */
+/**
+ * The text of `cluster show`: nodes, services, and each certificate with its subject, serial, key, end and SHA-1; with
+ * what the cluster file notes of changes and of the backup of the recovery key.
+ */
 export function formatCluster(cluster: Cluster, now: Date): string {
   const lines = [
     `Release:        ${cluster.release.text}`,
     `Security mode:  ${cluster.securityMode}`,
     `Nodes:          ${cluster.nodes.length}`,
+    ...(cluster.recoveryBackup === undefined ? [] : [formatBackup(describeBackup(cluster.recoveryBackup))]),
     ...cluster.nodes.flatMap((node, index) => ['', ...formatNode(node, index, now)]),
     ...Object.entries(cluster.trustStores).flatMap(([store, certificates]) => [
       '',
@@ -123,16 +156,23 @@ export function formatCluster(cluster: Cluster, now: Date): string {
   return `${lines.join('\n')}\n`;
 }
 
+function formatBackup({ time, sha1, passwordChanged }: RecoveryBackupDescription): string {
+  const password = passwordChanged === null ? '' : `, password changed ${passwordChanged}`;
+  return `Recovery key:   backed up ${time} (ITLRecovery SHA-1 ${sha1})${password}`;
+}
+
 function formatCount(count: number): string {
   return count === 1 ? '1 certificate' : `${count === 0 ? 'no' : count} certificates`;
 }
 
 function formatNode(node: ClusterNode, index: number, now: Date): string[] {
   const names = Object.keys(node.certificates) as CertificateName[];
+  const changes = changesOf(node).map(([name, time]) => `${name} ${time}`);
   return [
     `Node ${index + 1}: ${node.name}${index === 0 ? ' (publisher)' : ''}`,
     `  Address:      ${node.address}`,
     `  Services:     ${node.services.length === 0 ? 'none' : node.services.join(', ')}`,
+    ...(changes.length === 0 ? [] : [`  Changed:      ${changes.join(', ')}`]),
     ...names.flatMap((name) => {
       const certificate = node.certificates[name];
       const key = node.keys[name];

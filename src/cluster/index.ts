@@ -1,6 +1,7 @@
 export {
   certificateNames,
   nodeCertificate,
+  nodesWith,
   publisherOf,
   securityModes,
   services,
@@ -48,6 +49,7 @@ export {
   type CertificateDescription,
   type ClusterDescription,
   type NodeDescription,
+  type RecoveryBackupDescription,
   type ValidityState,
 } from './describe.js';
 export { formatKeyPath, readYamlText, type YamlKind, type YamlText, type YamlValue } from './yaml-text.js';

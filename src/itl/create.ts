@@ -2,6 +2,7 @@ import { encodeNumber } from '../bytes/index.js';
 import {
   isAtLeast,
   listSignerName,
+  nodesWith,
   nodeCertificate,
   publisherOf,
   type Cluster,
@@ -130,11 +131,10 @@ export function expectedRecords(cluster: Cluster, node: ClusterNode): readonly E
   const publisher = publisherOf(cluster);
   const callManager = nodeCertificate(node, 'CallManager');
   const serverRole = cluster.securityMode === 'mixed' ? recordFunction.ccmTftp : recordFunction.tftp;
-  const tvs = cluster.nodes.filter(({ services }) => services.includes('TVS'));
+  const tvs = nodesWith(cluster, 'TVS');
   const vouching = (nodes: readonly ClusterNode[]): ExpectedRecord[] =>
     nodes.map((one) => ({ certificate: nodeCertificate(one, 'TVS'), role: recordFunction.tvs }));
-  const capf = cluster.nodes
-    .filter(({ services }) => services.includes('CAPF'))
+  const capf = nodesWith(cluster, 'CAPF')
     .slice(0, 1)
     .map((one) => ({ certificate: nodeCertificate(one, 'CAPF'), role: recordFunction.capf }));
   const publisherTvs = vouching(tvs.filter((one) => one === publisher));

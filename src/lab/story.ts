@@ -2,8 +2,9 @@ import { join } from 'node:path';
 import type { Boot, HeldFiles, PhoneProfile } from '../phone/index.js';
 import type { Signer } from '../signer/index.js';
 import { createLabToken } from './certificates.js';
-import { Lab, type LabRequest } from './lab.js';
+import { Lab } from './lab.js';
 import type { LabPhone } from './phone.js';
+import type { LabRequest } from './request.js';
 import type { TftpAddress } from '../tftp/index.js';
 import { socketTransport } from './transport.js';
 

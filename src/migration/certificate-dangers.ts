@@ -1,8 +1,8 @@
-import { isAtLeast, type CertificateName } from '../cluster/index.js';
+import { listSignerName, nodesWith, type CertificateName } from '../cluster/index.js';
 import type { Danger } from './dangers.js';
-import { clusterSignerName, examineCtl } from './present.js';
+import { examineCtl } from './present.js';
 import type { Situation, Wanted } from './situation.js';
-import { findNode, tvsNodes } from './world.js';
+import { findNode, isTvsRunning } from './world.js';
 
 /** A node's own certificates: all of them are made anew when it gets another name. */
 const ownCertificates: readonly CertificateName[] = ['CallManager', 'CAPF', 'TVS'];
@@ -36,13 +36,13 @@ function isTokenless(situation: Situation, { mode }: Wanted): boolean {
 const togetherOnOneNode: Danger = (situation, wanted) => {
   const { cluster, phones } = situation;
   // From 12.0 ITLRecovery signs the ITL, and phones know it.
-  if (isAtLeast(cluster.release, '12.0')) return undefined;
+  if (listSignerName(cluster.release) === 'ITLRecovery') return undefined;
   const present = examineCtl(situation);
   // A CTL that a token at hand can update carries the phones over.
   if (present.mode === 'token' && !present.isEmptied && present.tokensAtHand.length > 0) return undefined;
   for (const [name, changed] of changesByNode(situation, wanted)) {
     if (!changed.has('CallManager') || !changed.has('TVS')) continue;
-    const others = tvsNodes(cluster).filter((node) => node.name !== name && isRunning(situation, node.name));
+    const others = nodesWith(cluster, 'TVS').filter((node) => node.name !== name && isTvsRunning(situation, node.name));
     const standsBy = (tvsServers: readonly string[]): boolean => {
       const nodes = tvsServers.map((server) => findNode(cluster, server)?.name);
       return others.some((node) => tvsServers.length === 0 || nodes.includes(node.name));
@@ -60,13 +60,9 @@ const togetherOnOneNode: Danger = (situation, wanted) => {
   return undefined;
 };
 
-function isRunning({ tvs }: Situation, node: string): boolean {
-  return (tvs[node] ?? 'running') === 'running';
-}
-
 /** A6: the key that signs the tokenless CTL is renewed. */
 const signerOfCtlRenewed: Danger = (situation, wanted) => {
-  if (clusterSignerName(situation.cluster) !== 'CallManager') return undefined;
+  if (listSignerName(situation.cluster.release) !== 'CallManager') return undefined;
   if (!isTokenless(situation, wanted) || !isChanged(situation, wanted, 'CallManager')) return undefined;
   return {
     severity: 'warning',
@@ -78,7 +74,7 @@ const signerOfCtlRenewed: Danger = (situation, wanted) => {
 
 /** A7: both signers of a CTL from 12.0 on. */
 const bothSignersRenewed: Danger = (situation, wanted) => {
-  if (clusterSignerName(situation.cluster) !== 'ITLRecovery' || !isTokenless(situation, wanted)) return undefined;
+  if (listSignerName(situation.cluster.release) !== 'ITLRecovery' || !isTokenless(situation, wanted)) return undefined;
   const isBoth = isChanged(situation, wanted, 'CallManager') && isChanged(situation, wanted, 'ITLRecovery');
   if (!isBoth) return undefined;
   return {

@@ -1,10 +1,9 @@
 import { InputError } from '../errors.js';
-import { isAtLeast, parseRelease, type Cluster } from '../cluster/index.js';
+import { isAtLeast, nodesWith, parseRelease, type Cluster } from '../cluster/index.js';
 import { recordHolds, trustListKind, type TrustList } from '../trust-list/index.js';
 import { ownCertificates } from './moves.js';
 import { examineCtl } from './present.js';
 import type { Renaming, Situation, Wanted } from './situation.js';
-import { tftpNodes } from './world.js';
 
 /**
  * What must fit together before anything is planned: the cluster file, the lists that the servers serve, and the wish.
@@ -57,7 +56,7 @@ function requireRsa({ nodes }: Cluster): void {
 
 function requireDestination({ cluster }: Situation, destination: NonNullable<Wanted['destination']>): void {
   requireCluster(destination);
-  const missing = tftpNodes(destination.cluster).filter(({ name }) => destination.itls[name] === undefined);
+  const missing = nodesWith(destination.cluster, 'TFTP').filter(({ name }) => destination.itls[name] === undefined);
   if (missing.length > 0) {
     const names = missing.map(({ name }) => name).join(', ');
     throw new InputError(
@@ -152,9 +151,9 @@ function requireOwnLists({ cluster, ctl, itls }: OneCluster): void {
 
 function itlsOf(cluster: Cluster, itls: Situation['itls']): readonly (readonly [string, TrustList, 'ITL'])[] {
   return Object.entries(itls).map(([node, itl]) => {
-    if (!tftpNodes(cluster).some(({ name }) => name === node)) {
+    if (!nodesWith(cluster, 'TFTP').some(({ name }) => name === node)) {
       throw new InputError('usage', `an ITL is given for ${node}, and no TFTP node of the cluster file has this name`, {
-        hint: `the TFTP nodes are ${tftpNodes(cluster)
+        hint: `the TFTP nodes are ${nodesWith(cluster, 'TFTP')
           .map(({ name }) => name)
           .join(', ')}`,
       });

@@ -1,4 +1,4 @@
-import { isAtLeast, publisherOf, tokensEnd, type Cluster } from '../cluster/index.js';
+import { isAtLeast, listSignerName, publisherOf, tokensEnd, type Cluster } from '../cluster/index.js';
 import { ctlMode, isEmptied, tokenlessSigner, tokenRecords } from '../ctl/index.js';
 import { equalBytes, formatHex } from '../bytes/index.js';
 import {
@@ -144,47 +144,58 @@ function resetWords(kind: DiagnosisList): readonly string[] {
 
 /** A5, A8 and A14: how many tokens, and whether the release knows them. */
 function checkTokens(list: TrustList, cluster: Cluster | undefined): readonly DiagnosisFinding[] {
+  if (ctlMode(list) === 'tokenless') return checkTokenless(cluster);
   const tokens = tokenRecords(list);
-  const finding = { list: 'ctl' } as const;
-  if (ctlMode(list) === 'tokenless') {
-    if (cluster === undefined || isAtLeast(cluster.release, '10.0')) return [];
-    const what = `the CTL is tokenless, and release ${cluster.release.text} knows no tokenless lists: its CTL client finds no token to change it with`;
-    const whatToDo = [
-      'build a token CTL with "etoken-bridge ctl to-token"; devices that reject it need their CTL deleted',
-    ];
-    const evidence = ['no function-0 record of the CTL is a token', `the cluster file says ${cluster.release.text}`];
-    return [{ ...finding, rule: 'A8', check: 'tokenless-too-early', severity: 'warning', what, evidence, whatToDo }];
-  }
-  const found: DiagnosisFinding[] = [];
-  if (cluster !== undefined && tokensEnd(cluster.release)) {
-    found.push({
-      ...finding,
-      rule: 'A14',
-      check: 'tokens-end',
-      severity: 'error',
-      what: `the CTL is signed by tokens, and from 14SU3 on clusters know only tokenless lists`,
-      evidence: [`the CTL has ${String(tokens.length)} tokens`, `the cluster file says ${cluster.release.text}`],
-      whatToDo: [
-        'move to a tokenless CTL: "etoken-bridge migrate plan --to tokenless", or "utils ctl set-cluster mixed-mode"',
-      ],
-    });
-  }
-  if (tokens.length < 2) {
-    found.push({
-      ...finding,
-      rule: 'A5',
-      check: 'one-token',
+  const isEnded = cluster !== undefined && tokensEnd(cluster.release);
+  return [...(isEnded ? [tokensEnded(cluster, tokens.length)] : []), ...(tokens.length < 2 ? [oneToken(tokens)] : [])];
+}
+
+/** A8: tokenless lists begin with 10.0. */
+function checkTokenless(cluster: Cluster | undefined): readonly DiagnosisFinding[] {
+  if (cluster === undefined || isAtLeast(cluster.release, '10.0')) return [];
+  return [
+    {
+      rule: 'A8',
+      check: 'tokenless-too-early',
       severity: 'warning',
-      what: 'the CTL has one token only: when it is lost or locked, nobody can change the CTL any more',
-      evidence: tokens.map(({ subjectName = '', serialNumber = new Uint8Array() }) => {
-        return `its only token is ${subjectName} (serial ${formatHex(serialNumber, ':').toUpperCase()})`;
-      }),
-      whatToDo: [
-        'add a second token with "etoken-bridge ctl add-token", and keep it elsewhere; or go tokenless (10.0 and later)',
-      ],
-    });
-  }
-  return found;
+      list: 'ctl',
+      what: `the CTL is tokenless, and release ${cluster.release.text} knows no tokenless lists: its CTL client finds no token to change it with`,
+      evidence: ['no function-0 record of the CTL is a token', `the cluster file says ${cluster.release.text}`],
+      whatToDo: ['build a token CTL with "etoken-bridge ctl to-token"; devices that reject it need their CTL deleted'],
+    },
+  ];
+}
+
+/** A14: tokens end with 14SU3. */
+function tokensEnded({ release }: Cluster, count: number): DiagnosisFinding {
+  return {
+    rule: 'A14',
+    check: 'tokens-end',
+    severity: 'error',
+    list: 'ctl',
+    what: `the CTL is signed by tokens, and from 14SU3 on clusters know only tokenless lists`,
+    evidence: [`the CTL has ${String(count)} tokens`, `the cluster file says ${release.text}`],
+    whatToDo: [
+      'move to a tokenless CTL: "etoken-bridge migrate plan --to tokenless", or "utils ctl set-cluster mixed-mode"',
+    ],
+  };
+}
+
+/** A5. */
+function oneToken(tokens: ReturnType<typeof tokenRecords>): DiagnosisFinding {
+  return {
+    rule: 'A5',
+    check: 'one-token',
+    severity: 'warning',
+    list: 'ctl',
+    what: 'the CTL has one token only: when it is lost or locked, nobody can change the CTL any more',
+    evidence: tokens.map(({ subjectName = '', serialNumber = new Uint8Array() }) => {
+      return `its only token is ${subjectName} (serial ${formatHex(serialNumber, ':').toUpperCase()})`;
+    }),
+    whatToDo: [
+      'add a second token with "etoken-bridge ctl add-token", and keep it elsewhere; or go tokenless (10.0 and later)',
+    ],
+  };
 }
 
 /** A6: a tokenless CTL is signed by a certificate that the cluster does not sign with any more. */
@@ -220,7 +231,7 @@ function checkItl(opened: DiagnosisCase, list: TrustList): readonly DiagnosisFin
 }
 
 function isSignedByCluster(list: TrustList, cluster: Cluster): boolean {
-  const name = isAtLeast(cluster.release, '12.0') ? 'ITLRecovery' : 'CallManager';
+  const name = listSignerName(cluster.release);
   // "utils itl reset" signs with ITLRecovery in any release.
   return cluster.nodes.some(({ certificates }) =>
     [certificates[name], certificates.ITLRecovery].some((one) => one !== undefined && isSignedBy(list, one)),
@@ -228,7 +239,7 @@ function isSignedByCluster(list: TrustList, cluster: Cluster): boolean {
 }
 
 function staleItl(list: TrustList, cluster: Cluster): DiagnosisFinding {
-  const name = isAtLeast(cluster.release, '12.0') ? 'ITLRecovery' : 'CallManager';
+  const name = listSignerName(cluster.release);
   const present = cluster.nodes.flatMap((node) => {
     const certificate = node.certificates[name];
     return certificate === undefined

@@ -1,5 +1,5 @@
 import { equalBytes } from '../bytes/index.js';
-import { isAtLeast, publisherOf, type Cluster } from '../cluster/index.js';
+import { listSignerName, publisherOf, type Cluster } from '../cluster/index.js';
 import { ctlMode } from '../ctl/index.js';
 import {
   recordFunction,
@@ -184,7 +184,7 @@ const signersRenewed = {
 
 /** A7: the CTL on the server knows no certificate that the cluster signs with from 12.0 on. */
 function allRenewed(ctl: TrustList, cluster: Cluster): readonly DiagnosisFinding[] {
-  if (ctlMode(ctl) === 'token' || !isAtLeast(cluster.release, '12.0')) return [];
+  if (ctlMode(ctl) === 'token' || listSignerName(cluster.release) !== 'ITLRecovery') return [];
   const { CallManager, ITLRecovery } = publisherOf(cluster).certificates;
   const present = [CallManager, ITLRecovery].filter((one) => one !== undefined);
   if (present.length < 2) return [];

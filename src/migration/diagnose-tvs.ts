@@ -81,33 +81,50 @@ function checkCertificate(
   certificate: Uint8Array,
   need: Need,
 ): readonly DiagnosisFinding[] {
-  const sha1 = `the certificate of ${owner} has SHA-1 ${fingerprint(certificate)}`;
   const phone = phoneOf(opened);
-  if (phone !== undefined) {
-    const { accepted, reason } = acceptsTvsServer(phone, certificate);
-    if (accepted) return [];
-    return [
-      {
-        rule: 'P9',
-        check: 'tvs-certificate',
-        severity: need,
-        list: undefined,
-        what: `the phone does not know the certificate of ${owner}, and so asks it nothing`,
-        evidence: [sha1, reason],
-        whatToDo: p9MayAskTvs(phone)
-          ? [
-              'restore the TVS certificate and key that the lists of the phone name, or let the phone ask another TVS server that they name',
-              'if TVS was renewed but not restarted, or the other way round, restart it and ask again',
-            ]
-          : [
-              'nothing can be asked until the phone holds a list with a TVS certificate: see the findings about its lists',
-            ],
-      },
-    ];
-  }
-  const lists = [opened.served.ctl?.list, opened.served.itl?.list].filter((list) => list !== undefined);
+  return phone === undefined
+    ? checkAgainstServed(opened, owner, certificate)
+    : checkAgainstPhone(phone, owner, certificate, need);
+}
+
+function checkAgainstPhone(
+  phone: PhoneState,
+  owner: string,
+  certificate: Uint8Array,
+  need: Need,
+): readonly DiagnosisFinding[] {
+  const { accepted, reason } = acceptsTvsServer(phone, certificate);
+  if (accepted) return [];
+  return [
+    {
+      rule: 'P9',
+      check: 'tvs-certificate',
+      severity: need,
+      list: undefined,
+      what: `the phone does not know the certificate of ${owner}, and so asks it nothing`,
+      evidence: [describeOwn(owner, certificate), reason],
+      whatToDo: p9MayAskTvs(phone)
+        ? [
+            'restore the TVS certificate and key that the lists of the phone name, or let the phone ask another TVS server that they name',
+            'if TVS was renewed but not restarted, or the other way round, restart it and ask again',
+          ]
+        : [
+            'nothing can be asked until the phone holds a list with a TVS certificate: see the findings about its lists',
+          ],
+    },
+  ];
+}
+
+/** Where it is not known what the phone holds: whether phones with the lists of the server could ask it. */
+function checkAgainstServed(
+  { served }: DiagnosisCase,
+  owner: string,
+  certificate: Uint8Array,
+): readonly DiagnosisFinding[] {
+  const lists = [served.ctl?.list, served.itl?.list].filter((list) => list !== undefined);
   const records = lists.flatMap((list) => filledRecords(list, recordFunction.tvs));
-  if (opened.served.itl?.list === undefined || records.some((record) => recordHolds(record, certificate))) return [];
+  if (served.itl?.list === undefined || records.some((record) => recordHolds(record, certificate))) return [];
+  const seen = `the server's lists have ${String(records.length)} TVS records, none of this certificate`;
   return [
     {
       rule: 'P9',
@@ -115,13 +132,17 @@ function checkCertificate(
       severity: 'warning',
       list: 'itl',
       what: `the server's lists do not name the certificate of ${owner}: phones with these lists ask it nothing`,
-      evidence: [sha1, `the server's lists have ${String(records.length)} TVS records, none of this certificate`],
+      evidence: [describeOwn(owner, certificate), seen],
       whatToDo: [
         'if TVS was renewed: restart TVS, then TFTP, so that the ITL names the certificate that TVS works with',
         'else see that server and list are of the same cluster',
       ],
     },
   ];
+}
+
+function describeOwn(owner: string, certificate: Uint8Array): string {
+  return `the certificate of ${owner} has SHA-1 ${fingerprint(certificate)}`;
 }
 
 /** The phone as TVS meets it, when its ITL or, without one, its CTL is at hand. */
@@ -159,20 +180,28 @@ function checkReply(
       },
     ];
   }
-  const missing = signed.roles.filter(({ wanted }) => !wanted.some((role) => reply.roles.includes(role)));
-  if (missing.length === 0) return [];
+  const found = checkRoles(server, signed, reply.roles, asked);
+  return found === undefined ? [] : [{ ...finding, ...found }];
+}
+
+/** P10 and P12: for which files the roles that TVS vouches for are not enough. */
+function checkRoles(
+  server: string,
+  signed: SignedFiles,
+  given: readonly number[],
+  asked: string,
+): Omit<DiagnosisFinding, 'severity' | 'list'> | undefined {
+  const missing = signed.roles.filter(({ wanted }) => !wanted.some((role) => given.includes(role)));
+  if (missing.length === 0) return undefined;
   const rule: DiagnosisRule = missing.some(({ isList }) => isList) ? 'P10' : 'P12';
   const wanted = missing.map(({ name, wanted: roles }) => `the ${name} needs role ${roles.join(' or ')}`);
-  return [
-    {
-      ...finding,
-      rule,
-      check: 'tvs-roles',
-      what: `TVS ${server} knows the signer of the ${missing.map(({ name }) => name).join(' and the ')}, but not as a signer of it`,
-      evidence: [asked, `it vouches for the roles {${reply.roles.join(', ')}}`, ...wanted],
-      whatToDo: teach,
-    },
-  ];
+  return {
+    rule,
+    check: 'tvs-roles',
+    what: `TVS ${server} knows the signer of the ${missing.map(({ name }) => name).join(' and the ')}, but not as a signer of it`,
+    evidence: [asked, `it vouches for the roles {${given.join(', ')}}`, ...wanted],
+    whatToDo: teach,
+  };
 }
 
 const teach: readonly string[] = [

@@ -1,4 +1,4 @@
-import { isAtLeast } from '../cluster/index.js';
+import { listSignerName } from '../cluster/index.js';
 import { ctlMode } from '../ctl/index.js';
 import { deleteTrustList } from '../phone/index.js';
 import { recordFunction, signingRecords, type TrustListRecord } from '../trust-list/index.js';
@@ -72,7 +72,7 @@ function tokenOfCtl(opened: DiagnosisCase): WayOut | undefined {
   const { cluster } = opened.evidence;
   const ctl = heldList(opened, 'ctl');
   if (ctl === undefined || ctlMode(ctl) !== 'token' || !isSignedByTftp(opened)) return undefined;
-  if (cluster !== undefined && isAtLeast(cluster.release, '12.0')) return undefined;
+  if (cluster !== undefined && listSignerName(cluster.release) === 'ITLRecovery') return undefined;
   return {
     reason: "the phone's CTL is signed by a token, which carries it over",
     instead: [

@@ -1,3 +1,4 @@
+import { nodesWith } from '../cluster/index.js';
 import { FormatError } from '../errors.js';
 import { acceptsTvsServer } from '../phone/index.js';
 import { recordFunction, recordHolds, type TrustListRecord } from '../trust-list/index.js';
@@ -63,10 +64,10 @@ function presentTvs({ evidence, tvs }: DiagnosisCase): readonly PresentTvs[] {
     one.kind === 'answered' ? [{ name: `TVS ${one.server}`, certificate: one.certificate }] : [],
   );
   const seen = [...shown, ...(evidence.tvsCertificates ?? [])].map(named);
-  const ofCluster = (evidence.cluster?.nodes ?? []).flatMap(({ name, services, certificates }) => {
-    const certificate = services.includes('TVS') ? certificates.TVS : undefined;
-    return certificate === undefined ? [] : [named({ name: `TVS of ${name}`, certificate: certificate.der })];
-  });
+  const nodes = evidence.cluster === undefined ? [] : nodesWith(evidence.cluster, 'TVS');
+  const ofCluster = nodes.flatMap(({ name, certificates: { TVS } }) =>
+    TVS === undefined ? [] : [named({ name: `TVS of ${name}`, certificate: TVS.der })],
+  );
   return [...seen, ...ofCluster.filter(({ subjectName }) => !isNamedIn(subjectName, seen))];
 }
 
@@ -117,7 +118,7 @@ function isAccountedFor(opened: DiagnosisCase, record: TrustListRecord, present:
   // Renewed: its server has another one now.
   if (present.some(({ subjectName }) => subjectName !== undefined && subjectName === record.subjectName)) return true;
   // Removed or renamed: a cluster file of the phone's own cluster names every TVS server that there is.
-  const nodes = cluster?.nodes.filter(({ services }) => services.includes('TVS')) ?? [];
+  const nodes = cluster === undefined ? [] : nodesWith(cluster, 'TVS');
   const isWhole = nodes.length > 0 && nodes.every(({ certificates }) => certificates.TVS !== undefined);
   return (
     isWhole &&

@@ -1,7 +1,8 @@
+import { nodesWith } from '../cluster/index.js';
 import { notUploaded, restart, uploadMove, type Move } from './moves.js';
 import type { Action } from './plan.js';
 import type { Situation, Wanted } from './situation.js';
-import { findNode, tvsNodes } from './world.js';
+import { findNode } from './world.js';
 
 /** Moves that change nothing that was wanted, and may save phones. */
 export interface Extras {
@@ -54,7 +55,7 @@ function allExtras(situation: Situation, wanted: Wanted): readonly Extra[] {
 }
 
 function stoppedTvs({ cluster, tvs }: Situation): readonly string[] {
-  return tvsNodes(cluster).flatMap(({ name }) => (tvs[name] === 'stopped' ? [name] : []));
+  return nodesWith(cluster, 'TVS').flatMap(({ name }) => (tvs[name] === 'stopped' ? [name] : []));
 }
 
 /** All that can be started: TVS is to run on every node that has it. */
@@ -69,7 +70,7 @@ function addTvs(situation: Situation): readonly Extra[] {
   const own = phones
     .filter(({ securityByDefault, tvsServers }) => securityByDefault && tvsServers.length > 0)
     .map(({ tvsServers }) => tvsServers.map((server) => findNode(cluster, server)?.name));
-  const lacking = tvsNodes(cluster).filter(
+  const lacking = nodesWith(cluster, 'TVS').filter(
     ({ name }) => tvs[name] !== 'unreachable' && own.some((names) => !names.includes(name)),
   );
   const nodes = lacking.slice(0, mostTvsServers).map(({ name }) => name);

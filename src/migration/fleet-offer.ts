@@ -1,6 +1,5 @@
-import type { Cluster } from '../cluster/index.js';
+import { nodesWith, type Cluster } from '../cluster/index.js';
 import {
-  acceptsTvsServer,
   createPhone,
   decide,
   offerTrustList,
@@ -13,7 +12,8 @@ import {
 } from '../phone/index.js';
 import { signingRecords, type TrustList } from '../trust-list/index.js';
 import type { PhoneGroup } from './situation.js';
-import { findNode, knowledgeOf, tvsNodes } from './world.js';
+import { answerOfTvs } from './tvs-answer.js';
+import { knowledgeOf } from './world.js';
 
 /** How TVS answers phones: as the servers of a cluster would, or as it is assumed. */
 export type TvsAnswers = (question: TvsQuestion, state: PhoneState, offered: TrustList) => TvsReply;
@@ -34,21 +34,12 @@ export const tvsVouches: TvsAnswers = (_question, _state, offered) => {
  */
 export function tvsOfCluster(cluster: Cluster, ctl: TrustList | undefined): TvsAnswers {
   const knowledge = knowledgeOf(cluster, ctl);
-  return (question, state) => {
-    const unreachable = (reason: string): TvsReply => ({ status: 'unreachable', reason });
-    const node = findNode(cluster, question.server);
-    if (node === undefined) return unreachable('no node of the cluster file has this name or address');
-    const certificate = node.certificates.TVS;
-    if (certificate === undefined || !node.services.includes('TVS')) return unreachable('that node has no TVS');
-    const decision = acceptsTvsServer(state, certificate.der);
-    if (!decision.accepted) return unreachable(decision.reason);
-    return question.kind === 'query' ? knowledge.query(question) : knowledge.verify(question.certificate);
-  };
+  return (question, state) => answerOfTvs({ cluster, knowledge, tvs: {} }, question, state);
 }
 
 /** The TVS servers of phones of which no others are known: the first three nodes with TVS. */
 export function tvsServersOf(cluster: Cluster): readonly string[] {
-  return tvsNodes(cluster)
+  return nodesWith(cluster, 'TVS')
     .slice(0, 3)
     .map(({ name }) => name);
 }

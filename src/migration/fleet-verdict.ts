@@ -1,10 +1,10 @@
-import type { Cluster } from '../cluster/index.js';
+import { nodesWith, type Cluster } from '../cluster/index.js';
 import type { Decision, ListKind, PhoneState } from '../phone/index.js';
 import { recordFunction, recordHolds, type TrustList } from '../trust-list/index.js';
 import { offerList, phoneThatHolds, tvsIsSilent, tvsOfCluster, tvsVouches, type TvsAnswers } from './fleet-offer.js';
 import { untold } from './inventory-phone.js';
 import type { HeldList, PhoneGroup } from './situation.js';
-import { findNode, tftpNodes } from './world.js';
+import { findNode } from './world.js';
 
 /** A list that phones are offered. */
 export interface OfferedList {
@@ -133,7 +133,7 @@ function offerAll(
 function itlsFor({ tftpServer }: PhoneGroup, { itls, cluster }: Offer): readonly OfferedList[] {
   if (cluster === undefined || tftpServer === undefined || itls.length < 2) return itls;
   const node = findNode(cluster, tftpServer);
-  const certificate = tftpNodes(cluster).some(({ name }) => name === node?.name)
+  const certificate = nodesWith(cluster, 'TFTP').some(({ name }) => name === node?.name)
     ? node?.certificates.CallManager
     : undefined;
   if (certificate === undefined) return itls;

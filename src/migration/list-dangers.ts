@@ -1,8 +1,8 @@
 import { formatHex } from '../bytes/index.js';
-import { isAtLeast, nodeCertificate, parseRelease, publisherOf, tokensEnd } from '../cluster/index.js';
+import { isAtLeast, listSignerName, nodeCertificate, parseRelease, publisherOf, tokensEnd } from '../cluster/index.js';
 import { recordFunction, recordHolds, verifyTrustList, type TrustList } from '../trust-list/index.js';
 import type { Danger } from './dangers.js';
-import { clusterSignerName, examineCtl, isUploaded } from './present.js';
+import { examineCtl, isUploaded } from './present.js';
 import type { PhoneGroup, Situation, Wanted } from './situation.js';
 
 function releaseAfter({ cluster }: Situation, { release }: Wanted): ReturnType<typeof parseRelease> {
@@ -74,7 +74,7 @@ const tokenlessToTokens: Danger = (situation, wanted) => {
 /** A4: the cluster's key is in a token CTL as a server only. */
 const tokensToTokenless: Danger = (situation, wanted) => {
   if (wanted.mode !== 'tokenless' || examineCtl(situation).mode !== 'token') return undefined;
-  const signer = nodeCertificate(publisherOf(situation.cluster), clusterSignerName(situation.cluster));
+  const signer = nodeCertificate(publisherOf(situation.cluster), listSignerName(situation.cluster.release));
   const knows = ({ itl }: PhoneGroup): boolean => itl.kind === 'known' && namesSigner(itl.list, signer.der);
   const unsure = situation.phones.filter((phone) => phone.securityByDefault && !knows(phone));
   const plain = plainPhonesWithCtl(situation);

@@ -1,11 +1,12 @@
 import {
   certificateNames,
+  listSignerName,
   type CertificateName,
   type Cluster,
   type Release,
   type SecurityMode,
 } from '../cluster/index.js';
-import { clusterSigner, clusterSignerName, isUploaded, noteCertificate, type PresentCtl } from './present.js';
+import { clusterSigner, isUploaded, noteCertificate, type PresentCtl } from './present.js';
 import type { Action, CertificateNote, CtlFlow, ListSigner } from './plan.js';
 import type { Renaming, Renewal, Situation, Wanted } from './situation.js';
 import type { Certificate } from '../x509/index.js';
@@ -56,7 +57,7 @@ export function tokenSigner(token: Certificate): ListSigner {
 
 /** A flow that the cluster's own key signs: here, where the key is, else at the cluster. */
 export function clusterMove({ nodes }: Cluster, release: Release, flow: CtlFlow): Move {
-  const name = clusterSignerName({ release });
+  const name = listSignerName(release);
   const securityMode = flow === 'to-non-secure' ? 'non-secure' : 'mixed';
   if (nodes[0]?.keys[name] !== undefined) return buildMove(flow, clusterSigner({ release }), [], securityMode);
   return {
@@ -112,7 +113,7 @@ function isInCtl({ nodes }: Cluster, { node, certificate }: Renewal, { mode, isF
   if (!isFull) return false;
   const found = nodes.find(({ name }) => name === node);
   const runs = (service: 'CallManager' | 'TFTP' | 'CAPF'): boolean => found?.services.includes(service) === true;
-  const isSigner = mode === 'tokenless' && found === nodes[0] && clusterSignerName({ release }) === 'ITLRecovery';
+  const isSigner = mode === 'tokenless' && found === nodes[0] && listSignerName(release) === 'ITLRecovery';
   const inCtl: Readonly<Record<CertificateName, boolean>> = {
     CallManager: runs('CallManager') || runs('TFTP'),
     CAPF: runs('CAPF'),
@@ -128,7 +129,7 @@ function isInCtl({ nodes }: Cluster, { node, certificate }: Renewal, { mode, isF
  */
 function throughOtherSigner({ nodes }: Cluster, { node, certificate }: Renewal, stage: CtlStage): readonly Action[] {
   const [publisher] = nodes;
-  const isSigner = stage.mode === 'tokenless' && stage.isFull && clusterSignerName(stage) === 'ITLRecovery';
+  const isSigner = stage.mode === 'tokenless' && stage.isFull && listSignerName(stage.release) === 'ITLRecovery';
   const hasOther = publisher?.name === node && publisher.keys.CallManager !== undefined;
   if (!isSigner || !hasOther || certificate !== 'ITLRecovery') return [];
   return buildMove('update', { kind: 'cluster', name: 'CallManager' }, [], 'mixed').actions;

@@ -1,17 +1,10 @@
-import { uploadedCertificates } from '../cluster/index.js';
-import {
-  acceptsTvsServer,
-  createPhone,
-  decide,
-  offerTrustList,
-  type TvsQuestion,
-  type TvsReply,
-} from '../phone/index.js';
+import { nodesWith } from '../cluster/index.js';
 import { recordFunction, recordHolds, type TrustList } from '../trust-list/index.js';
-import { createTvsKnowledge } from '../tvs/index.js';
 import type { Danger } from './dangers.js';
+import { offerList, phoneThatHolds, tvsIsSilent, type TvsAnswers } from './fleet-offer.js';
 import type { PhoneGroup, Situation, Wanted } from './situation.js';
-import { findNode, tftpNodes, tvsNodes } from './world.js';
+import { answerOfTvs } from './tvs-answer.js';
+import { findNode, knowledgeOf } from './world.js';
 
 /**
  * A10: a phone at its new cluster decides by what it holds, and asks the TVS of the old one. Whether it takes the lists of
@@ -37,30 +30,21 @@ function countPhones(groups: readonly PhoneGroup[]): string {
 }
 
 function takesLists(situation: Situation, phone: PhoneGroup, destination: NonNullable<Wanted['destination']>): boolean {
-  const { cluster, ctl } = situation;
+  const { cluster, ctl, tvs } = situation;
   // Nobody can tell, and the verdict on the phone says so.
   if (phone.ctl.kind === 'unknown' || phone.itl.kind === 'unknown') return true;
-  const knowledge = createTvsKnowledge({ trustStores: uploadedCertificates(cluster), ctl });
-  const servers = phone.tvsServers.length === 0 ? tvsNodes(cluster).map(({ name }) => name) : phone.tvsServers;
-  let state = createPhone(
-    { mac: '000000000000', model: '', securityByDefault: phone.securityByDefault, encryptedConfiguration: false },
-    { ctl: listOf(phone.ctl), itl: listOf(phone.itl), tvsServers: servers },
-  );
-  const ask = (question: TvsQuestion): TvsReply => {
-    const node = findNode(cluster, question.server);
-    const TVS = node?.certificates.TVS;
-    const isRunning = node !== undefined && (situation.tvs[node.name] ?? 'running') === 'running';
-    if (!isRunning || TVS === undefined || question.kind !== 'query' || !acceptsTvsServer(state, TVS.der).accepted) {
-      return { status: 'unreachable', reason: 'TVS cannot be reached' };
-    }
-    return knowledge.query(question);
-  };
-  const [node] = tftpNodes(destination.cluster);
+  const knowledge = knowledgeOf(cluster, ctl);
+  const answers: TvsAnswers = (question, state) => answerOfTvs({ cluster, knowledge, tvs }, question, state);
+  const { securityByDefault } = phone;
+  const tvsServers =
+    phone.tvsServers.length === 0 ? nodesWith(cluster, 'TVS').map(({ name }) => name) : phone.tvsServers;
+  let state = phoneThatHolds({ ctl: listOf(phone.ctl), itl: listOf(phone.itl), securityByDefault, tvsServers });
+  const [node] = nodesWith(destination.cluster, 'TFTP');
   const offers = [['ctl', destination.ctl] as const, ['itl', destination.itls[node?.name ?? '']] as const];
   for (const [kind, list] of offers) {
     if (list === undefined || (kind === 'itl' && !phone.securityByDefault)) continue;
     // When it happens makes no difference: nothing is in the TVS cache yet.
-    const outcome = decide(offerTrustList(state, kind, list, 0), ask);
+    const outcome = offerList(state, kind, list, answers, 0);
     if (!outcome.decision.accepted) return false;
     ({ state } = outcome);
   }
@@ -87,22 +71,20 @@ function isStuck(situation: Situation, phone: PhoneGroup): boolean {
   const { cluster, itls } = situation;
   if (!phone.securityByDefault || phone.itl.kind !== 'known') return false;
   const held = phone.itl.list;
-  const nodes = tftpNodes(cluster);
+  const nodes = nodesWith(cluster, 'TFTP');
   const named = phone.tftpServer === undefined ? undefined : findNode(cluster, phone.tftpServer)?.name;
   const offered = itls[named ?? nodes[0]?.name ?? ''];
   if (offered === undefined || offered === held) return false;
-  const isKnownTvs = tvsNodes(cluster).some(({ certificates: { TVS } }) => {
+  const isKnownTvs = nodesWith(cluster, 'TVS').some(({ certificates: { TVS } }) => {
     return (
       TVS !== undefined &&
       held.records.some((record) => record.function === recordFunction.tvs && recordHolds(record, TVS.der))
     );
   });
   if (isKnownTvs) return false;
-  const profile = { mac: '000000000000', model: '', securityByDefault: true, encryptedConfiguration: false };
-  const state = createPhone(profile, { itl: held, ctl: phone.ctl.kind === 'known' ? phone.ctl.list : undefined });
-  const nobody: TvsReply = { status: 'unreachable', reason: 'its certificate is not the one in the ITL' };
+  const state = phoneThatHolds({ ctl: listOf(phone.ctl), itl: held, securityByDefault: true, tvsServers: [] });
   // When a list was accepted does not matter to an empty TVS cache.
-  return !decide(offerTrustList(state, 'itl', offered, 0), () => nobody).decision.accepted;
+  return !offerList(state, 'itl', offered, tvsIsSilent, 0).decision.accepted;
 }
 
 /** A13: the common lists of the central cluster reach phones of the others. */

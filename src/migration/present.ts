@@ -42,14 +42,9 @@ export function modeOf(present: PresentCtl): PlanEnd['mode'] {
   return present.isEmptied ? 'non-secure' : present.mode;
 }
 
-/** The key of the publisher that signs tokenless lists (phone-rules.md, A6). */
-export function clusterSignerName({ release }: Pick<Cluster, 'release'>): 'CallManager' | 'ITLRecovery' {
-  return listSignerName(release);
-}
-
 /** The key of the publisher that signs tokenless lists, as a plan names it. */
-export function clusterSigner(cluster: Pick<Cluster, 'release'>): ListSigner {
-  return { kind: 'cluster', name: clusterSignerName(cluster) };
+export function clusterSigner({ release }: Pick<Cluster, 'release'>): ListSigner {
+  return { kind: 'cluster', name: listSignerName(release) };
 }
 
 /** A certificate as a plan names it. */

@@ -36,14 +36,15 @@ export async function searchWay(trial: Trial, request: SearchRequest): Promise<F
   const search = new Search(trial, request);
   const { situation, wanted } = request;
   const extras = findExtras(situation, wanted);
+  const ways = [...findWays(situation, wanted)];
   for (const chosen of extras) {
-    for (const way of findWays(situation, wanted)) await search.tryWay(chosen, way, firstHarmless);
+    for (const way of ways) await search.tryWay(chosen, way, firstHarmless);
     if (search.isPerfect()) break;
   }
   for (const order of otherOrders(situation, wanted)) {
     if (!search.couldOrdersHelp() || search.isExhausted()) break;
     for (const chosen of extras) {
-      for (const way of findWays(situation, wanted)) await search.tryWay(chosen, way, () => order);
+      for (const way of ways) await search.tryWay(chosen, way, () => order);
     }
   }
   const { best, refusal } = search;

@@ -1,4 +1,11 @@
-import { restartsAfterRenewal, serviceNames, type Cluster, type SecurityMode, type Service } from '../cluster/index.js';
+import {
+  nodesWith,
+  restartsAfterRenewal,
+  serviceNames,
+  type Cluster,
+  type SecurityMode,
+  type Service,
+} from '../cluster/index.js';
 import type { Action, CtlFlow, ListSigner } from './plan.js';
 import type { StepPlace } from './steps.js';
 
@@ -36,9 +43,8 @@ const clusterCommands: Readonly<Record<CtlFlow, string>> = {
   'to-non-secure': 'utils ctl set-cluster non-secure-mode',
 };
 
-function nodesWith(cluster: Cluster, service: Service): string {
-  return cluster.nodes
-    .filter(({ services }) => services.includes(service))
+function namesWith(cluster: Cluster, service: Service): string {
+  return nodesWith(cluster, service)
     .map(({ name }) => name)
     .join(', ');
 }
@@ -46,7 +52,7 @@ function nodesWith(cluster: Cluster, service: Service): string {
 /** One line for each service, and the nodes that run it. */
 function restartServices(cluster: Cluster, services: readonly Service[]): readonly string[] {
   return services.flatMap((service) => {
-    const nodes = nodesWith(cluster, service);
+    const nodes = namesWith(cluster, service);
     const center = service === 'TVS' ? 'Control Center - Network Services' : 'Control Center - Feature Services';
     return nodes === ''
       ? []
@@ -134,10 +140,10 @@ export const stepTexts: { readonly [Kind in Action['kind']]: Writer<Kind> } = {
     undo: ['The file that was built is not used.'],
   }),
   'publish-ctl': ({ securityMode }, { before, after }) => ({
-    title: `Serve the new CTL on every TFTP node (${nodesWith(after.cluster, 'TFTP')})`,
+    title: `Serve the new CTL on every TFTP node (${namesWith(after.cluster, 'TFTP')})`,
     requires: ['A copy of the CTL that is served now is kept.'],
     instructions: [
-      `Cisco Unified OS Administration > Software Upgrades > TFTP File Management on ${nodesWith(after.cluster, 'TFTP')}: delete CTLFile.tlv, and upload the new one under this name, directory empty.`,
+      `Cisco Unified OS Administration > Software Upgrades > TFTP File Management on ${namesWith(after.cluster, 'TFTP')}: delete CTLFile.tlv, and upload the new one under this name, directory empty.`,
       clusterSecurityMode(securityMode),
       ...restartServices(after.cluster, ['TFTP', 'CallManager']),
     ],
@@ -182,9 +188,9 @@ export const stepTexts: { readonly [Kind in Action['kind']]: Writer<Kind> } = {
     title: 'Take the CTL file from every TFTP node',
     requires: ['A copy of the CTL that is served now is kept.'],
     instructions: [
-      ...before.cluster.nodes
-        .filter(({ services }) => services.includes('TFTP'))
-        .map(({ name }) => `On the command line of ${name}: file delete tftp CTLFile.tlv`),
+      ...nodesWith(before.cluster, 'TFTP').map(
+        ({ name }) => `On the command line of ${name}: file delete tftp CTLFile.tlv`,
+      ),
       ...restartServices(before.cluster, ['TFTP']),
     ],
     undo: putBackCtl(before, ['TFTP']),

@@ -1,10 +1,10 @@
-import type { Cluster } from '../cluster/index.js';
+import { nodesWith, type Cluster } from '../cluster/index.js';
 import type { Action, ListSigner, Step, StepCheck } from './plan.js';
 import { performerFor } from './plan-claims.js';
 import { sha1Of } from './present.js';
 import type { Situation } from './situation.js';
 import { stepTexts, type StepText } from './step-texts.js';
-import { tftpNodes, tvsNodes, type ServedCluster } from './world.js';
+import { isTvsRunning, type ServedCluster } from './world.js';
 
 /** What is around a step. */
 export interface StepPlace {
@@ -48,7 +48,7 @@ function waits(action: Action, { earlier }: StepPlace): readonly string[] {
 function checksOf(action: Action, place: StepPlace): readonly StepCheck[] {
   const { before, after } = place;
   const ofTftp = (check: (node: string) => StepCheck): StepCheck[] =>
-    tftpNodes(after.cluster).map(({ name }) => check(name));
+    nodesWith(after.cluster, 'TFTP').map(({ name }) => check(name));
   switch (action.kind) {
     case 'upload':
       return runningTvs(after).flatMap((node) =>
@@ -78,7 +78,11 @@ function checksOf(action: Action, place: StepPlace): readonly StepCheck[] {
     case 'rename':
       return [{ check: 'node-renamed', node: action.node, name: action.name }, ...tvsAnswers(action.name, after)];
     case 'remove-ctl-file':
-      return tftpNodes(before.cluster).map(({ name }) => ({ check: 'tftp-lacks', node: name, file: 'CTLFile.tlv' }));
+      return nodesWith(before.cluster, 'TFTP').map(({ name }) => ({
+        check: 'tftp-lacks',
+        node: name,
+        file: 'CTLFile.tlv',
+      }));
     case 'empty-itls':
       return ofTftp((node) => ({ check: 'itl-emptied', node }));
     case 'fill-itls':
@@ -133,6 +137,6 @@ function tvsAnswers(node: string, after: ServedCluster): readonly StepCheck[] {
   return runningTvs(after).includes(node) ? [{ check: 'tvs-answers', node }] : [];
 }
 
-function runningTvs({ cluster, tvs }: ServedCluster): readonly string[] {
-  return tvsNodes(cluster).flatMap(({ name }) => ((tvs[name] ?? 'running') === 'running' ? [name] : []));
+function runningTvs(served: ServedCluster): readonly string[] {
+  return nodesWith(served.cluster, 'TVS').flatMap(({ name }) => (isTvsRunning(served, name) ? [name] : []));
 }

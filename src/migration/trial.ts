@@ -1,5 +1,5 @@
+import { nodesWith } from '../cluster/index.js';
 import {
-  acceptsTvsServer,
   bootPhone,
   createPhone,
   type Boot,
@@ -12,7 +12,8 @@ import {
 } from '../phone/index.js';
 import type { PhoneGroup } from './situation.js';
 import type { StandIns } from './stand-ins.js';
-import { findNode, tftpNodes, trialDevice, tvsNodes, type ServedCluster, type World } from './world.js';
+import { answerOfTvs } from './tvs-answer.js';
+import { findNode, trialDevice, type ServedCluster, type World } from './world.js';
 
 /** A phone of a trial, which stands for all phones of its group. */
 export interface TrialPhone {
@@ -28,7 +29,7 @@ export function startPhone(standIns: StandIns, { cluster }: ServedCluster, group
   const { ctl, itl, securityByDefault } = group;
   // Addresses outlive the names of nodes.
   const addressOf = (server: string): string => findNode(cluster, server)?.address ?? server;
-  const all = tvsNodes(cluster).map(({ address }) => address);
+  const all = nodesWith(cluster, 'TVS').map(({ address }) => address);
   const tvsServers = group.tvsServers.length === 0 ? all : group.tvsServers.map(addressOf);
   const tftpServer = group.tftpServer === undefined ? undefined : addressOf(group.tftpServer);
   if (ctl.kind === 'unknown' || (itl.kind === 'unknown' && securityByDefault)) return undefined;
@@ -66,7 +67,7 @@ export function bootInWorld(world: World, phone: TrialPhone): Boot & { readonly 
 
 /** Addresses, for names of nodes may be the same in two clusters. */
 function tvsServersFor(world: World, serving: ServedCluster, phone: TrialPhone): readonly string[] {
-  const all = tvsNodes(serving.cluster);
+  const all = nodesWith(serving.cluster, 'TVS');
   if (world.hasMoved) return all.map(({ address }) => address);
   const added = all.filter(({ name }) => world.addedTvs.includes(name)).map(({ address }) => address);
   return [...new Set([...phone.tvsServers, ...added])];
@@ -82,7 +83,7 @@ function fileOf(
   { tftpServer }: TrialPhone,
   name: string,
 ): Extract<BootReply, { kind: 'file' }>['file'] {
-  const nodes = tftpNodes(serving.cluster);
+  const nodes = nodesWith(serving.cluster, 'TFTP');
   const named = tftpServer === undefined ? undefined : findNode(serving.cluster, tftpServer)?.name;
   const node = nodes.some((one) => one.name === named) ? named : nodes[0]?.name;
   if (node === undefined) return undefined;
@@ -93,19 +94,7 @@ function fileOf(
 }
 
 /** Phones still ask the TVS servers of their old configuration when they first come to another cluster. */
-function askTvs(world: World, question: TvsQuestion, state: PhoneState): TvsReply {
-  const unreachable = (reason: string): TvsReply => ({ status: 'unreachable', reason });
-  for (const serving of [world.source, world.destination]) {
-    if (serving === undefined) continue;
-    const node = findNode(serving.cluster, question.server);
-    if (node === undefined) continue;
-    const certificate = node.certificates.TVS;
-    const isRunning = (serving.tvs[node.name] ?? 'running') === 'running' && node.services.includes('TVS');
-    if (!isRunning || certificate === undefined) return unreachable('TVS does not run there');
-    const decision = acceptsTvsServer(state, certificate.der);
-    if (!decision.accepted) return unreachable(decision.reason);
-    const { knowledge } = serving;
-    return question.kind === 'query' ? knowledge.query(question) : knowledge.verify(question.certificate);
-  }
-  return unreachable('no node of the cluster file has this name or address');
+function askTvs({ source, destination }: World, question: TvsQuestion, state: PhoneState): TvsReply {
+  const isOfSource = findNode(source.cluster, question.server) !== undefined;
+  return answerOfTvs(isOfSource || destination === undefined ? source : destination, question, state);
 }

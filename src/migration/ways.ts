@@ -1,4 +1,4 @@
-import { isAtLeast, parseRelease, tokensEnd, type Release } from '../cluster/index.js';
+import { isAtLeast, listSignerName, parseRelease, tokensEnd, type Release } from '../cluster/index.js';
 import {
   beginStage,
   buildMove,
@@ -12,7 +12,7 @@ import {
   type Move,
   type RenewalManner,
 } from './moves.js';
-import { clusterSignerName, examineCtl, noteCertificate, type PresentCtl } from './present.js';
+import { examineCtl, noteCertificate, type PresentCtl } from './present.js';
 import type { Action } from './plan.js';
 import type { Situation, Wanted, WantedMode } from './situation.js';
 
@@ -124,7 +124,7 @@ function releaseMoves({ cluster }: Situation, stage: CtlStage, before: Release):
     name: 'change-release',
     actions: [{ kind: 'change-release', release: release.text }, restart],
   };
-  const isOtherSigner = clusterSignerName({ release }) !== clusterSignerName({ release: before });
+  const isOtherSigner = listSignerName(release) !== listSignerName(before);
   return mode === 'tokenless' && isFull && isOtherSigner
     ? [change, clusterMove(cluster, stage.release, 'update')]
     : [change];

@@ -1,4 +1,4 @@
-import { uploadedCertificates, type Cluster, type ClusterNode } from '../cluster/index.js';
+import { nodesWith, uploadedCertificates, type Cluster, type ClusterNode } from '../cluster/index.js';
 import { createItl, emptyItl, itlSigner } from '../itl/index.js';
 import { signFile } from '../signed-file/index.js';
 import { signingRecords, type TrustList } from '../trust-list/index.js';
@@ -86,7 +86,7 @@ export async function serveAgain(
   const itls: Record<string, TrustList> = {};
   const configurations: Record<string, Uint8Array> = {};
   const file = `${trialDevice.name}.cnf.xml`;
-  for (const node of tftpNodes(cluster)) {
+  for (const node of nodesWith(cluster, 'TFTP')) {
     const { certificate } = itlSigner(cluster, node);
     const signer = await standIns.signer(certificate);
     const full = await createItl(cluster, node, signer, { timestamp: now });
@@ -104,14 +104,9 @@ export function knowledgeOf(cluster: Cluster, ctl: TrustList | undefined): TvsKn
   return createTvsKnowledge({ trustStores: uploadedCertificates(cluster), ctl });
 }
 
-/** The nodes that serve files, in the order in which phones ask them. */
-export function tftpNodes(cluster: Cluster): readonly ClusterNode[] {
-  return cluster.nodes.filter(({ services }) => services.includes('TFTP'));
-}
-
-/** The nodes with a TVS service, running or not, in the order of the phones' configuration. */
-export function tvsNodes(cluster: Cluster): readonly ClusterNode[] {
-  return cluster.nodes.filter(({ services }) => services.includes('TVS'));
+/** Whether TVS of a node runs; a node that is not named runs it. */
+export function isTvsRunning({ tvs }: Pick<Situation, 'tvs'>, node: string): boolean {
+  return (tvs[node] ?? 'running') === 'running';
 }
 
 /** A node by its name or address, however the port and the domain are written. */

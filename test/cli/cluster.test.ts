@@ -107,7 +107,7 @@ describe('cluster show', () => {
   test('--json has stable keys', () => {
     const outcome = run('cluster', 'show', '--json', 'shown/cluster.yaml');
     const document = jsonOf(outcome) as { nodes: Record<string, unknown>[] };
-    expect(Object.keys(document)).toEqual(['release', 'securityMode', 'nodes', 'trustStores']);
+    expect(Object.keys(document)).toEqual(['release', 'securityMode', 'nodes', 'trustStores', 'recoveryBackup']);
     expect(document.nodes.map((node) => [node['name'], node['publisher']])).toEqual([
       ['cucm-pub', true],
       ['cucm-sub1', false],

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import {
   chmodSync,
@@ -35,6 +35,16 @@ import { noTerminal, openTerminal, type Terminal } from './terminal.js';
 const withSshd = sshdMissing === '' ? test : test.skip;
 const withPasswords = passwordsMissing === '' ? test : test.skip;
 const reason = (missing: string): string => (missing === '' ? '' : ` (skipped: ${missing})`);
+
+/** A user that owns nothing here. */
+const nobody = 65_534;
+
+/** Whether the tests can run the command as another user, who must be able to read it. */
+const canBeNobody: boolean =
+  process.getuid?.() === 0 &&
+  spawnSync(process.execPath, [
+    ...['-e', `process.setuid(${String(nobody)}); require('node:fs').readFileSync(process.argv[1]);`, program],
+  ]).status === 0;
 
 const folder = temporaryFolder();
 const master = join(folder, 'master');
@@ -190,6 +200,26 @@ describe('itl backup-key', () => {
     writeFileSync(path('safe/ITLRecovery.p12'), 'old', { mode: 0o644 });
     expect((await run(['backup-key', ...backUp, '--out', 'safe'])).status).toBe(0);
     expect(statSync(path('safe/ITLRecovery.p12')).mode & 0o777).toBe(0o600);
+  });
+
+  test.skipIf(!canBeNobody)('a file of another user: nothing is written, and who could make room is told', async () => {
+    mkdirSync(path('safe'));
+    writeFileSync(path('safe/ITLRecovery.p12'), 'old');
+    // All that nobody is kept from is the permissions of the old backup.
+    for (const name of ['', ...readdirSync(here, { recursive: true, encoding: 'utf8' })]) chmodSync(path(name), 0o777);
+    chmodSync(folder, 0o755);
+    const before = snapshot(here);
+    const code = `process.setuid(${String(nobody)});`;
+    const outcome = await run(['backup-key', ...backUp, '--out', 'safe'], {
+      NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(code)}`,
+    });
+    expectFailure(
+      outcome,
+      2,
+      'the permissions of safe/ITLRecovery.p12 cannot be changed: it belongs to another user',
+      /let the owner of the file move it away, or give another --out; nothing was written/,
+    );
+    expect(snapshot(here)).toEqual(before);
   });
 
   test('what is wrong is said before anything is written', async () => {

@@ -75,7 +75,7 @@ const commands: Readonly<Record<string, readonly string[]>> = {
   'migrate plan': ['--cluster', '--to', '--ctl', '--itl', '--phones', '--out', '--lost', '--token-certificate'],
   'migrate show': [],
   'migrate apply': [
-    ...['--cluster', '--work', '--ctl', '--tftp', '--tvs', '--tftp-folder', '--yes', '--dry-run'],
+    ...['--cluster', '--work', '--ctl', '--tftp', '--tvs', '--tftp-folder', '--yes', '--phones-restarted', '--dry-run'],
     ...['--token-certificate', '--token', '--pin-file', '--key', '--digest', '--timestamp', '--accept'],
   ],
   'migrate undo': [

@@ -1,14 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { mkdtemp } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import {
   certificateSha1,
   checkCluster,
-  createLabCluster,
   loadPrivateKey,
   parseRelease,
   renewCertificate,
@@ -41,9 +38,7 @@ import {
   issueCertificate,
   type Certificate,
 } from '../../src/x509/index.js';
-
-const folder = await mkdtemp(join(tmpdir(), 'cluster-check-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+import { makeTwoNodes } from './two-nodes.js';
 
 const began = new Date('2026-01-01T00:00:00Z');
 const now = new Date('2026-06-01T00:00:00Z');
@@ -51,20 +46,12 @@ const options = { timestamp: now.getTime() / 1000, now };
 const day = 86_400_000;
 
 let cluster: Cluster;
+let folder: string;
 let tokens: readonly Signer[];
 
 beforeAll(async () => {
-  const made = await createLabCluster({
-    directory: join(folder, 'lab'),
-    release: '11.5.1',
-    securityMode: 'mixed',
-    nodes: [
-      { name: 'cucm-pub', address: '10.48.47.153', services: ['CallManager', 'TFTP', 'CAPF', 'TVS'] },
-      { name: 'cucm-sub1', address: '10.48.47.154', services: ['CallManager', 'TFTP', 'TVS'] },
-    ],
-    now: began,
-    keyBits: 1024,
-  });
+  const made = await makeTwoNodes('11.5.1', began);
+  ({ folder } = made);
   const sha1 = certificateSha1(made.cluster.nodes[0]!.certificates.ITLRecovery!);
   cluster = { ...made.cluster, recoveryBackup: { time: began, sha1 } };
   tokens = await Promise.all(['SAST-one', 'SAST-two'].map((name, index) => makeToken(name, index + 1)));

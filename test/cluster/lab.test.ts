@@ -247,8 +247,38 @@ describe('a lab cluster', () => {
         },
       },
       keys: { CallManager: { kind: 'file', path: join(labFolder, 'keys/sub/CallManager.key') } },
+      changed: {},
     });
+    expect(described.recoveryBackup).toBeNull();
     expect(describeCluster(lab.cluster).nodes[0]!.certificates.TVS).not.toHaveProperty('state');
+  });
+
+  test('`cluster show` tells what the cluster file notes of changes and of the backup of the recovery key', () => {
+    const [publisher, ...others] = lab.cluster.nodes;
+    const sha1 = 'ab'.repeat(20);
+    const changed = { CallManager: new Date('2026-01-31T12:00:00.5Z'), TVS: new Date('2026-02-01T08:30:00Z') };
+    const recoveryBackup = { time: new Date('2026-02-02T00:00:00Z'), sha1 };
+    const noted = { ...lab.cluster, nodes: [{ ...publisher!, changed }, ...others], recoveryBackup };
+    const text = formatCluster(noted, now);
+    expect(text).toContain('\n  Changed:      CallManager 2026-01-31T12:00:00Z, TVS 2026-02-01T08:30:00Z\n');
+    expect(text.match(/Changed: /g)).toHaveLength(1);
+    const backedUp = `Recovery key:   backed up 2026-02-02T00:00:00Z (ITLRecovery SHA-1 ${sha1.toUpperCase()})`;
+    expect(text).toContain(`\nNodes:          2\n${backedUp}\n\nNode 1: `);
+    expect(formatCluster(lab.cluster, now)).not.toMatch(/Changed: |Recovery key: /);
+    const described = describeCluster(noted);
+    expect(JSON.parse(JSON.stringify(described))).toEqual(described);
+    expect(described.nodes[0]!.changed).toEqual({ CallManager: '2026-01-31T12:00:00Z', TVS: '2026-02-01T08:30:00Z' });
+    expect(described.recoveryBackup).toEqual({
+      time: '2026-02-02T00:00:00Z',
+      sha1: sha1.toUpperCase(),
+      passwordChanged: null,
+    });
+    const withPassword = {
+      ...noted,
+      recoveryBackup: { ...recoveryBackup, passwordChanged: new Date('2026-02-03T00:00:00Z') },
+    };
+    expect(formatCluster(withPassword, now)).toContain(`${backedUp}, password changed 2026-02-03T00:00:00Z\n`);
+    expect(describeCluster(withPassword).recoveryBackup!.passwordChanged).toBe('2026-02-03T00:00:00Z');
   });
 
   test('no private key is in the text, the JSON or the cluster', () => {

@@ -1,14 +1,9 @@
 import { X509Certificate } from 'node:crypto';
-import { rmSync } from 'node:fs';
-import { mkdtemp } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import {
   certificateChanges,
   certificateNames,
   checkFiveMinutes,
-  createLabCluster,
   findNode,
   importCertificate,
   parseRelease,
@@ -18,26 +13,13 @@ import {
 } from '../../src/cluster/index.js';
 import { RefusalError } from '../../src/errors.js';
 import { commonName, formatName, generateRsaKey, issueCertificate, type Certificate } from '../../src/x509/index.js';
-
-const folder = await mkdtemp(join(tmpdir(), 'cluster-renew-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+import { makeTwoNodes } from './two-nodes.js';
 
 const began = new Date('2024-02-29T12:00:00Z');
 const now = new Date('2026-11-21T07:30:00Z');
 let cluster: Cluster;
 beforeAll(async () => {
-  const made = await createLabCluster({
-    directory: join(folder, 'lab'),
-    release: '12.5(1)SU2',
-    securityMode: 'mixed',
-    nodes: [
-      { name: 'cucm-pub', address: '10.48.47.153', services: ['CallManager', 'TFTP', 'CAPF', 'TVS'] },
-      { name: 'cucm-sub1', address: '10.48.47.154', services: ['CallManager', 'TFTP', 'TVS'] },
-    ],
-    now: began,
-    keyBits: 1024,
-  });
-  cluster = made.cluster;
+  ({ cluster } = await makeTwoNodes('12.5(1)SU2', began));
 });
 
 const present = (name: CertificateName, node = 0): Certificate => cluster.nodes[node]!.certificates[name]!;

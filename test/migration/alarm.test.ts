@@ -2,23 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { InputError } from '../../src/errors.js';
 import { parseDeviceTlInfo, readInventory, type Inventory } from '../../src/migration/index.js';
-
-/** The body that a CP-7821 with firmware 12.1.1 sent (transcript phone-alarm-DeviceTLInfo-7821.txt). */
-const transcript = `<?xml version="1.0" encoding="UTF-8"?>
-<x-cisco-alarm>
-<Alarm Name="DeviceTLInfo">
-<ParameterList>
-<String name="DeviceName">SEPC80084AA8743</String>
-<String name="IPv4Address">192.168.7.104</String>
-<String name="IPv6Address"></String>
-<String name="CTL_Signature">Not Installed</String>
-<String name="CTL_TFTP_Server">N/A</String>
-<String name="ITL_Signature">1B A1 C9 07 E9 9E 4D 3C 53 9D C8 14 24 AF 6C 9F 7D CE 4D 6D </String>
-<String name="ITL_TFTP_Server">cucm-115.home.lab</String>
-<String name="StatusCode">3</String>
-</ParameterList>
-</Alarm>
-</x-cisco-alarm>`;
+import { alarm as transcript } from './phone-log-transcripts.js';
 
 const itl = '1ba1c907e99e4d3c539dc81424af6c9f7dce4d6d';
 const ctl = 'f'.repeat(40);

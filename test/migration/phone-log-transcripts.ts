@@ -193,7 +193,7 @@ HEX_DUMP: Len = 1480:
 3292 DEB Nov 29 06:34:00.501584 SECUREAPP-TL file verified successfully.
 3293 INF Nov 29 06:34:00.501699 SECUREAPP-TL file updated.`;
 
-/** A phone tells which lists it holds (transcript phone-alarm-DeviceTLInfo). */
+/** A CP-7821 with firmware 12.1.1 tells which lists it holds (transcript phone-alarm-DeviceTLInfo-7821.txt). */
 export const alarm: string = String.raw`<?xml version="1.0" encoding="UTF-8"?>
 <x-cisco-alarm>
 <Alarm Name="DeviceTLInfo">

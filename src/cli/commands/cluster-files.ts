@@ -6,6 +6,7 @@ import { FileLock } from '../file-lock.js';
 import {
   checkOutput,
   readInput,
+  takeBack,
   writeOutput,
   type OutputPlace,
   type WriteRequest,
@@ -79,17 +80,6 @@ export async function writeTogether(requests: readonly WriteRequest[]): Promise<
     // What cannot be taken back must not hide why it had to be.
     for (const step of undo.reverse()) await step().catch(() => undefined);
     return rethrowWithoutOut(error);
-  }
-}
-
-/** @param backup where the old content is kept; `undefined` for a file that is new, or that had these bytes before. */
-async function takeBack(path: string, backup: string | undefined, wasThere: boolean): Promise<void> {
-  if (backup !== undefined) {
-    await promises.rename(backup, path);
-    // Only where nothing else is in it.
-    await promises.rmdir(dirname(backup)).catch(() => undefined);
-  } else if (!wasThere) {
-    await promises.unlink(path);
   }
 }
 

@@ -9,9 +9,12 @@ import {
   importCertificate,
   loadCluster,
   loadPrivateKey,
+  nodesWith,
   parseClusterFile,
   renewalDangers,
   renewCertificate,
+  restartsAfterRenewal,
+  serviceNames,
   withChange,
   type CertificateName,
   type Cluster,
@@ -249,20 +252,31 @@ function noticeOtherEntries({ options, file, index, name, certificatePath }: Ren
     : [`the same certificate file is named for ${others.join(', ')}, and changes there too`];
 }
 
-/** What is restarted after a certificate was renewed, so that it is used. */
-const services: Readonly<Record<CertificateName, string>> = {
-  CallManager: 'restart Cisco CallManager, Cisco CTIManager and Cisco Tftp on all nodes that run them',
-  CAPF: 'restart Cisco Certificate Authority Proxy Function, then Cisco Tftp on all nodes that run it',
-  TVS: 'restart Cisco Trust Verification Service on this node, then Cisco Tftp on all nodes that run it',
-  ITLRecovery: 'restart Cisco Tftp on all nodes that run it, and back the new key up',
-};
+/** What follows a renewal: the services are restarted in this order, so that the certificate is used. */
+function nextSteps({ cluster, name, node }: Renewal): readonly string[] {
+  const restarts = restartsAfterRenewal[name].flatMap(({ service, on }) => {
+    const running = nodesWith(cluster, service).map((one) => one.name);
+    const nodes = on === 'all' ? running : running.filter((one) => one === node);
+    return nodes.length === 0 ? [] : [`${serviceNames[service]} on ${nodes.join(', ')}`];
+  });
+  return [
+    ...(restarts.length === 0 ? [] : [`restart ${restarts.join('; then ')}`]),
+    // No trust list knows of it, and the cluster file does not say where it runs.
+    ...(name === 'CallManager' ? ['restart Cisco CTIManager too, on all nodes that run it'] : []),
+    ...(name === 'ITLRecovery' ? ['back the new key up with "itl backup-key"'] : []),
+    ...(cluster.securityMode === 'mixed' && name !== 'TVS'
+      ? ['bring the CTL up to date with "cluster update-ctl", before another certificate is renewed']
+      : []),
+  ];
+}
 
 function report(
-  { options, name, node, cluster }: Renewal,
+  renewal: Renewal,
   certificate: Certificate,
   written: Awaited<ReturnType<typeof writeTogether>>,
   output: Output,
 ): void {
+  const { options, name, node } = renewal;
   const lines = [
     options.import === undefined
       ? `Successfully Regenerated Certificate for ${name}.`
@@ -291,8 +305,5 @@ function report(
   for (const { path, backup } of files) {
     output.note(`${path}${backup === null ? '' : `, the old one is ${backup}`}`);
   }
-  output.note(`next: ${services[name]}`);
-  if (cluster.securityMode === 'mixed' && name !== 'TVS') {
-    output.note('next: bring the CTL up to date with "cluster update-ctl", before another certificate is renewed');
-  }
+  for (const step of nextSteps(renewal)) output.note(`next: ${step}`);
 }

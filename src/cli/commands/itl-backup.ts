@@ -1,4 +1,4 @@
-import { existsSync, promises } from 'node:fs';
+import { promises } from 'node:fs';
 import { join } from 'node:path';
 import { printable } from '../../bytes/index.js';
 import {
@@ -138,11 +138,34 @@ async function prepare(
   await makeFolder(out, 'give another --out');
   const path = join(out, recoveryKeyFile);
   await checkOutput({ path, inputs });
+  // By trying, with the permissions that it has.
+  await restrict(path, (mode) => mode);
   return async (bytes) => {
-    // What takes the place of a file has its permissions.
-    if (existsSync(path)) await promises.chmod(path, 0o600);
+    await restrict(path, () => 0o600);
     return { file: await writeOutput({ path, inputs, bytes, mode: 0o600 }), remote: undefined };
   };
+}
+
+/**
+ * Sets the permissions of an earlier backup, where one is there: what takes the place of a file has its permissions.
+ *
+ * @throws InputError `file-unwritable` when it is not the user's to change: others could read the new key.
+ */
+async function restrict(path: string, change: (mode: number) => number): Promise<void> {
+  const present = await promises.stat(path).catch(() => undefined);
+  if (present === undefined) return;
+  const mode = present.mode & 0o777;
+  try {
+    await promises.chmod(path, change(mode));
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'it failed';
+    const reason = code === 'EPERM' ? 'it belongs to another user' : code;
+    throw new InputError(
+      'file-unwritable',
+      `the permissions of ${printable(path)} cannot be changed: ${reason}, and the new backup would have those of the old one`,
+      { hint: 'let the owner of the file move it away, or give another --out; nothing was written', cause: error },
+    );
+  }
 }
 
 async function notePasswordChange(options: BackupOptions, output: Output): Promise<number> {

@@ -1,5 +1,5 @@
 import { printable } from '../../bytes/index.js';
-import { loadCluster, type Cluster } from '../../cluster/index.js';
+import { loadCluster, nodesWith, type Cluster } from '../../cluster/index.js';
 import { ctlMode } from '../../ctl/index.js';
 import { DeviceError, InputError } from '../../errors.js';
 import {
@@ -173,7 +173,7 @@ async function tokensAtHand(
 
 async function readInventories(
   options: PlanCommandOptions,
-  { nodes }: Cluster,
+  cluster: Cluster,
   { ctl, itls }: Lists,
   wanted: Wanted,
   output: Output,
@@ -194,7 +194,7 @@ async function readInventories(
   const others = wanted.destination === undefined ? [] : Object.values(wanted.destination.itls);
   return readPhones({ ...options, phones }, output, {
     lists: [...served, ...others.map((list) => ({ name: 'destination', list }))],
-    tvsServers: nodes.filter(({ services }) => services.includes('TVS')).map(({ name }) => name),
+    tvsServers: nodesWith(cluster, 'TVS').map(({ name }) => name),
   });
 }
 
@@ -204,7 +204,7 @@ async function readInventories(
  * @throws InputError `missing-option` for a node whose ITL is not given: a phone that held none would take any.
  */
 function typicalPhones(cluster: Cluster, { ctl, itls }: Lists): readonly PhoneGroup[] {
-  const nodes = cluster.nodes.filter(({ services }) => services.includes('TFTP'));
+  const nodes = nodesWith(cluster, 'TFTP');
   const missing = nodes.filter(({ name }) => itls[name] === undefined).map(({ name }) => name);
   if (missing.length > 0) {
     throw new InputError('missing-option', `the ITL of ${missing.join(', ')} is not given, and phones hold it`, {

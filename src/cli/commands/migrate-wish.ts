@@ -1,5 +1,5 @@
 import { printable } from '../../bytes/index.js';
-import { certificateNames, loadCluster, type CertificateName, type Cluster } from '../../cluster/index.js';
+import { certificateNames, loadCluster, nodesWith, type CertificateName, type Cluster } from '../../cluster/index.js';
 import { InputError } from '../../errors.js';
 import type { CentralTftp, Renewal, Situation, TvsState, Wanted } from '../../migration/index.js';
 import type { TrustList } from '../../trust-list/index.js';
@@ -17,7 +17,7 @@ export async function loadLists(
   texts: readonly string[] | undefined,
   option: string,
 ): Promise<Lists> {
-  const [only, another] = cluster.nodes.filter(({ services }) => services.includes('TFTP'));
+  const [only, another] = nodesWith(cluster, 'TFTP');
   const named = (texts ?? []).map((text) =>
     only !== undefined && another === undefined && !text.startsWith(`${only.name}=`) ? `${only.name}=${text}` : text,
   );
