@@ -112,7 +112,9 @@ export type RefusalCode =
   | 'final-pin-try'
   | 'other-state'
   | 'other-plan'
-  | 'not-undoable';
+  | 'not-undoable'
+  | 'unsafe-output'
+  | 'unsafe-input';
 
 /** An operation that was refused because it could lock phones out, or because it does not fit the list it starts from. */
 export class RefusalError extends EtokenBridgeError {
@@ -179,6 +181,9 @@ export type InputErrorCode =
   | 'file-unreadable'
   | 'file-unwritable'
   | 'file-exists'
+  | 'already-signed'
+  | 'private-key'
+  | 'wrong-key'
   | 'cluster-file'
   | 'plan-file'
   | 'journal'

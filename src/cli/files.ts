@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 // `promises` of node:fs is loaded when it is first used, and commands that only read never do.
-import { constants, promises, readFileSync, statSync } from 'node:fs';
+import { constants, promises, readFileSync, statSync, unlinkSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { equalBytes, formatHex, printable } from '../bytes/index.js';
 import { InputError } from '../errors.js';
+import { exitCode } from './exit-code.js';
 
 /** The largest file a command reads whole: far above every list, certificate and cluster file. */
 const largestInput = 16 * 1024 * 1024;
@@ -102,9 +103,18 @@ export interface WrittenFile {
 /** Files that are being written at this moment, to be removed when the user breaks off. */
 const unfinished = new Set<string>();
 
-/** The files that would be left half-written if the process ended now. */
-export function unfinishedFiles(): readonly string[] {
-  return [...unfinished];
+/** Ends the process as Ctrl-C does: no half-written file is left. @param tell what is said before. */
+export function endInterrupted(tell: () => void = () => undefined): never {
+  for (const path of unfinished) {
+    try {
+      unlinkSync(path);
+    } catch {
+      // It was moved to its place or removed a moment ago: there is nothing to clean up.
+    }
+  }
+  tell();
+  process.stderr.write('interrupted\n');
+  process.exit(exitCode.interrupted);
 }
 
 /** A name that is removed when the user breaks off, until `end`. */
@@ -149,9 +159,7 @@ export async function makeFolder(path: string, hint: string): Promise<void> {
   try {
     await makeLevels(resolve(path));
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? '';
-    const reason = folderFailures[code] ?? writeFailures[code] ?? code;
-    throw new InputError('file-unwritable', `the folder ${printable(path)} cannot be made: ${reason}`, {
+    throw new InputError('file-unwritable', `the folder ${printable(path)} cannot be made: ${folderReason(error)}`, {
       cause: error,
       hint,
     });
@@ -194,7 +202,7 @@ async function isFolder(path: string): Promise<boolean> {
 export async function writeOutput(request: WriteRequest): Promise<WrittenFile> {
   const path = await resolveOutput(request);
   const folder = dirname(path);
-  await removeAbandoned(path);
+  await removeAbandoned(folder, [basename(path)]);
   const beside = nameBeside(path);
   unfinished.add(beside);
   try {
@@ -234,9 +242,33 @@ export async function restoreBackup(backup: string, path: string): Promise<void>
   await promises.rmdir(dirname(backup)).catch(() => undefined);
 }
 
+/** No disk in use has longer names, in bytes. */
+const longestName = 255;
+
+/** What {@link nameBeside} adds at the most: a process has a number of seven digits. */
+const besideLength = '.'.length + '.4194304-00000000.part'.length;
+
+/** Names differ within a process by counting, and from those of an earlier process of this number by where that began. */
+let besideNumber = randomBytes(4).readUInt32BE();
+
 /** A name for what is to become a file, which an earlier run's rest is told by. */
 export function nameBeside(path: string): string {
-  return join(dirname(path), `.${basename(path)}.${String(process.pid)}-${randomBytes(4).toString('hex')}.part`);
+  besideNumber = (besideNumber + 1) % 2 ** 32;
+  const number = besideNumber.toString(16).padStart(8, '0');
+  return join(dirname(path), `.${labelBeside(basename(path))}.${String(process.pid)}-${number}.part`);
+}
+
+/** How a file is named beside its place: by its name, or by the digest of one that leaves no room for more. */
+function labelBeside(name: string): string {
+  if (Buffer.byteLength(name) + besideLength <= longestName) return name;
+  return createHash('sha1').update(name).digest('hex');
+}
+
+/** As much of a name as leaves room for what is added to it, by whole characters. */
+function shorten(name: string, room: number): string {
+  let short = name;
+  while (Buffer.byteLength(short) > room) short = Array.from(short).slice(0, -1).join('');
+  return short;
 }
 
 /** The file that is really written, links followed; refused when it is an input that is not being updated. */
@@ -287,14 +319,25 @@ async function writeSynced(path: string, bytes: Uint8Array, mode: number): Promi
 
 /** Keeps the previous file under its time and SHA-1: by a second name for it where the disk can, else as a copy. */
 export async function keepBackup(path: string, bytes: Uint8Array, changed: Date): Promise<string> {
+  return keepBackupAs(path, formatHex(createHash('sha1').update(bytes).digest()), changed);
+}
+
+/** The same for a file whose SHA-1 is known, such as one that is too large to be held. */
+export async function keepBackupAs(path: string, sha1: string, changed: Date): Promise<string> {
   const folder = join(dirname(path), 'backups');
-  await makeLevels(folder);
+  await makeLevels(folder).catch((error: unknown) => {
+    throw new InputError(
+      'file-unwritable',
+      `${printable(path)} was not written: the folder ${printable(folder)} cannot be made: ${folderReason(error)}`,
+      { cause: error, hint: 'the file that was there before is to be kept in it: move away what is in its place' },
+    );
+  });
   const time = changed
     .toISOString()
     .replaceAll(':', '-')
     .replace(/\.\d+Z$/, 'Z');
-  const sha1 = formatHex(createHash('sha1').update(bytes).digest());
-  const backup = join(folder, `${basename(path)}.${time}.${sha1}`);
+  const label = `.${time}.${sha1}`;
+  const backup = join(folder, `${shorten(basename(path), longestName - besideLength - label.length)}${label}`);
   try {
     await promises.link(path, backup);
   } catch (error) {
@@ -329,14 +372,18 @@ export async function syncFolder(folder: string): Promise<void> {
   await handle?.close();
 }
 
-/** Removes what an earlier run left when it was killed between writing and renaming. */
-async function removeAbandoned(path: string): Promise<void> {
-  const start = `.${basename(path)}.`;
-  const names = await promises.readdir(dirname(path)).catch(() => []);
+/**
+ * Removes what earlier runs left in a folder when they were killed between writing and renaming.
+ *
+ * @param outputs the names of the files that are written here.
+ */
+export async function removeAbandoned(folder: string, outputs: Iterable<string>): Promise<void> {
+  const labels = new Set(Array.from(outputs, labelBeside));
+  const names = await promises.readdir(folder).catch(() => []);
   for (const name of names) {
-    const writer = /^(\d+)-[0-9a-f]{8}\.part$/.exec(name.startsWith(start) ? name.slice(start.length) : '')?.[1];
-    if (writer !== undefined && !isRunning(Number(writer)))
-      await promises.unlink(join(dirname(path), name)).catch(() => undefined);
+    const [, label, writer] = /^\.(.+)\.(\d+)-[0-9a-f]{8}\.part$/s.exec(name) ?? [];
+    if (label !== undefined && labels.has(label) && !isRunning(Number(writer)))
+      await promises.unlink(join(folder, name)).catch(() => undefined);
   }
 }
 
@@ -357,6 +404,14 @@ const writeFailures: Readonly<Partial<Record<string, string>>> = {
   EROFS: 'the disk is read-only',
   ENOENT: 'its folder does not exist',
   ENOTDIR: 'its folder is no folder',
+  ENAMETOOLONG: 'its name is too long',
+};
+
+/** What to do where another place is not the first thing to think of. */
+const writeHints: Readonly<Partial<Record<string, string>>> = {
+  ENOSPC: 'make room, or give another --out',
+  EDQUOT: 'make room, or give another --out',
+  ENAMETOOLONG: 'a name has at most 255 bytes, with what is added to it, such as .sgn: give the file a shorter one',
 };
 
 /** Where a folder fails for other reasons than a file. */
@@ -365,15 +420,20 @@ const folderFailures: Readonly<Partial<Record<string, string>>> = {
   ENOENT: 'no folder can be made in this place',
 };
 
+function folderReason(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  return folderFailures[code] ?? writeFailures[code] ?? code;
+}
+
 /** Why a file cannot be written. */
 export function explainWrite(error: unknown, path: string): Error {
   if (error instanceof InputError) return error;
   const code = (error as NodeJS.ErrnoException).code ?? '';
   const reason = writeFailures[code] ?? (code === '' ? 'writing failed' : code);
-  const full = code === 'ENOSPC' || code === 'EDQUOT';
+  const hint = writeHints[code] ?? 'give another --out';
   return new InputError(
     'file-unwritable',
     `${printable(path)} was not written: ${reason}; what was there before is unchanged`,
-    { cause: error, hint: full ? 'make room, or give another --out' : 'give another --out' },
+    { cause: error, hint },
   );
 }

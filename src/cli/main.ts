@@ -1,24 +1,14 @@
 #!/usr/bin/env node
-import { unlinkSync } from 'node:fs';
 import { exitCode } from './exit-code.js';
-import { unfinishedFiles } from './files.js';
+import { endInterrupted } from './files.js';
 
 const words = process.argv.slice(2);
 
+// Many files: some threads wait for the disk while others sign. Node reads this when the first of them is started.
+if (words[0] === 'file') process.env['UV_THREADPOOL_SIZE'] ??= '16';
+
 // Ctrl-C leaves no half-written file. The token host sees its pipe close and ends by itself.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(signal, () => {
-    for (const path of unfinishedFiles()) {
-      try {
-        unlinkSync(path);
-      } catch {
-        // It was renamed or removed a moment ago: there is nothing to clean up.
-      }
-    }
-    process.stderr.write('interrupted\n');
-    process.exit(exitCode.interrupted);
-  });
-}
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => endInterrupted());
 
 // A reader that stops early (`| head`) is no failure. A disk that is full is one.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

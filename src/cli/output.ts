@@ -56,6 +56,11 @@ export class Output {
     this.#streams.stdout.write(this.json ? formatJson(document) : text);
   }
 
+  /** One thing that happened, of a command that goes on: a line of text, or with --json a document on one line. */
+  event(text: string, document: unknown): void {
+    this.#streams.stdout.write(this.json ? formatJson(document, 0) : `${printable(text)}\n`);
+  }
+
   /** Something to know on the way. Left out with --quiet. */
   note(text: string): void {
     if (!this.#quiet) this.#streams.stderr.write(`${printableLines(text)}\n`);
@@ -123,13 +128,13 @@ function printableLines(text: string): string {
 }
 
 /** JSON leaves control characters above 127 and direction marks as they are; a terminal would obey them. */
-function formatJson(document: unknown): string {
+function formatJson(document: unknown, indent = 2): string {
   const escape = (character: string): string =>
     Array.from(
       { length: character.length },
       (_, index) => `\\u${character.charCodeAt(index).toString(16).padStart(4, '0')}`,
     ).join('');
-  const text = JSON.stringify(document, undefined, 2);
+  const text = JSON.stringify(document, undefined, indent);
   return `${text.replaceAll(/(?!\n)[\p{C}\p{Zl}\p{Zp}]/gu, escape)}\n`;
 }
 

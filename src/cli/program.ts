@@ -23,6 +23,10 @@ const groups: Readonly<Record<string, Group>> = {
     summary: 'show, verify, compare, build and reset ITL files',
     load: async () => (await import('./commands/itl.js')).declareItlCommands,
   },
+  file: {
+    summary: 'sign, verify, strip, encrypt and decrypt files for phones: one, or whole folders',
+    load: async () => (await import('./commands/file.js')).declareFileCommands,
+  },
   cluster: {
     summary: 'the cluster file and its certificates',
     load: async () => (await import('./commands/cluster.js')).declareClusterCommands,

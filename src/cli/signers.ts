@@ -1,7 +1,7 @@
 import { equalBytes, printable } from '../bytes/index.js';
 import { loadPrivateKey, type KeyReference } from '../cluster/index.js';
 import { DeviceError, FormatError, InputError } from '../errors.js';
-import { createSoftwareSigner, digestAlgorithms, type Signer } from '../signer/index.js';
+import { createSoftwareSigner, digestAlgorithms, gatherSignatures, type Signer } from '../signer/index.js';
 import {
   formatTokenUri,
   listSastCertificates,
@@ -54,13 +54,16 @@ type Wanted = TokenChoice & Pick<TokenSignerOptions, 'id' | 'certificate'>;
 export class SignerSource implements Signers {
   readonly #options: BuildOptions;
   readonly #output: Output;
+  readonly #sessions: number | undefined;
   readonly #opened: Promise<TokenSigner>[] = [];
   #plugged: Promise<readonly SastCertificate[]> | undefined;
   #beforePin: () => Promise<void> = () => Promise.resolve();
 
-  constructor(options: BuildOptions, output: Output) {
+  /** @param sessions for a command with many signatures: a token makes so many at a time, if it can, with one login. */
+  constructor(options: BuildOptions, output: Output, sessions?: number) {
     this.#options = options;
     this.#output = output;
+    this.#sessions = sessions;
   }
 
   /**
@@ -127,10 +130,11 @@ export class SignerSource implements Signers {
     return this.#open({ ...choice, ...(certificate === undefined ? {} : { certificate }) }, choice, this.#beforePin);
   }
 
-  async #open(wanted: Wanted, choice: TokenChoice, beforePin?: () => Promise<void>): Promise<TokenSigner> {
+  async #open(wanted: Wanted, choice: TokenChoice, beforePin?: () => Promise<void>): Promise<Signer> {
     const readPin = pinRequest(this.#options, choice, this.#output);
     const opening = openTokenSigner({
       ...wanted,
+      ...(this.#sessions === undefined ? {} : { sessions: this.#sessions }),
       pin: async (token, warnings) => {
         await beforePin?.();
         return readPin(token, warnings);
@@ -139,12 +143,16 @@ export class SignerSource implements Signers {
     });
     const signer = await opening;
     this.#opened.push(opening);
-    return signer;
+    return this.#sessions === undefined ? signer : gatherSignatures(signer);
   }
 
-  /** A token whose certificate is known without its PIN: the PIN is asked for when a flow goes as far as signing. */
-  #whenNeeded(wanted: Wanted & { readonly certificate: Certificate }, choice: TokenChoice): Signer {
-    let opening: Promise<TokenSigner> | undefined;
+  /**
+   * A token whose certificate is known without its PIN: the PIN is asked for when a flow goes as far as signing. Where
+   * many files are signed it is asked for before the first of them.
+   */
+  #whenNeeded(wanted: Wanted & { readonly certificate: Certificate }, choice: TokenChoice): Signer | Promise<Signer> {
+    if (this.#sessions !== undefined) return this.#open(wanted, choice);
+    let opening: Promise<Signer> | undefined;
     return {
       certificate: wanted.certificate,
       digests: digestAlgorithms,

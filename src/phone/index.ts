@@ -27,7 +27,14 @@ export {
   type Used,
 } from './decision.js';
 export { checkPeer } from './peer-rules.js';
-export { offerSignedFile, type Decrypted, type DecryptFile, type SignedFileOutcome } from './signed-file-rules.js';
+export {
+  findFileSigner,
+  offerSignedFile,
+  type Decrypted,
+  type DecryptFile,
+  type SignedFileOutcome,
+} from './signed-file-rules.js';
+export { type HeldLists, type SignerLookup } from './signer-lookup.js';
 export {
   createPhone,
   deleteTrustList,

@@ -4,7 +4,13 @@ import { decodeSignedHeader, type SignedHeader } from '../signed-file/index.js';
 import { recordFunction } from '../trust-list/index.js';
 import type { Deciding, Outcome, Rule, Used } from './decision.js';
 import { isSignedWith, signerOf } from './held-records.js';
-import { findSigner, type WantedFunctions } from './signer-lookup.js';
+import {
+  findHeldSigner,
+  findSigner,
+  type HeldLists,
+  type SignerLookup,
+  type WantedFunctions,
+} from './signer-lookup.js';
 import type { PhoneState } from './state.js';
 import { p6Applies } from './trust-list-rules.js';
 import { p10KeepAnswer } from './tvs-rules.js';
@@ -31,6 +37,14 @@ const fileSigners: WantedFunctions = {
   itl: configurationFunctions,
   tvs: configurationFunctions,
 };
+
+/**
+ * Looks the signer of a signed file up in the CTL, then the ITL (rule P12, without TVS). That its key made the signature
+ * is for the caller to check: of a file that is too large to be held, only its digest is known.
+ */
+export function findFileSigner(lists: HeldLists, header: SignedHeader): SignerLookup {
+  return findHeldSigner(lists, header, fileSigners);
+}
 
 /**
  * Offers a phone a signed file, such as its configuration (rule P12, and P6): the signer is looked up with function 2

@@ -25,9 +25,12 @@ export type SignerLookup =
     }
   | { readonly found: false; readonly reason: string };
 
+/** The lists of a phone. */
+export type HeldLists = Pick<PhoneState, 'ctl' | 'itl'>;
+
 /** Looks a signer up in the lists that a phone holds: in the CTL, then the ITL. */
 export function findHeldSigner(
-  state: PhoneState,
+  state: HeldLists,
   header: SignedHeader,
   wanted: Pick<WantedFunctions, 'ctl' | 'itl'>,
 ): SignerLookup {

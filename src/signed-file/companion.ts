@@ -21,7 +21,8 @@ export function formatCompanion(configuration: Uint8Array, phone: Certificate): 
   const device = parseXml(configuration);
   if (device.name !== 'device') {
     const what = `the root is ${printable(device.name)}, not device: this is no configuration of a phone`;
-    throw new FormatError('bad-value', what, { offset: 0 });
+    const hint = 'give other files a name without .cnf.xml: they are encrypted without a companion';
+    throw new FormatError('bad-value', what, { offset: 0 }, { hint });
   }
   // A fingerprint that phones compare, not a proof: the proof is the signature.
   const certificateHash = createHash('md5').update(phone.der).digest('hex');
@@ -41,5 +42,32 @@ export function formatCompanion(configuration: Uint8Array, phone: Certificate): 
 function only({ children }: XmlElement, name: string): XmlElement | undefined {
   const [found, other] = children.filter((child) => child.name === name);
   if (other === undefined) return found;
-  throw new FormatError('duplicate-element', 'the configuration has it twice', { offset: 0, element: name });
+  throw new FormatError(
+    'duplicate-element',
+    'the configuration has it twice',
+    { offset: 0, element: name },
+    {
+      hint: 'remove one of the two',
+    },
+  );
+}
+
+/**
+ * Whether a plain file is the companion of an encrypted configuration: it sends phones to the encrypted one. A full
+ * configuration, which may have `encrConfig` too, says so with `fullConfig`.
+ *
+ * @param content the content of a signed file.
+ */
+export function isCompanion(content: Uint8Array): boolean {
+  // Most files are none, and need not be understood for that.
+  if (!new TextDecoder('latin1').decode(content).includes('encrConfig')) return false;
+  try {
+    const device = parseXml(content);
+    const says = (name: string, value: string): boolean =>
+      device.children.some((child) => child.name === name && child.text.trim().toLowerCase() === value);
+    return device.name === 'device' && says('encrConfig', 'true') && !says('fullConfig', 'true');
+  } catch (error) {
+    if (error instanceof FormatError) return false;
+    throw error;
+  }
 }

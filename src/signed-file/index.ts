@@ -32,5 +32,5 @@ export {
   type MeasuredContent,
 } from './encrypted-file.js';
 export { decodeEncryption, type Encryption } from './encryption.js';
-export { formatCompanion } from './companion.js';
+export { formatCompanion, isCompanion } from './companion.js';
 export { parseXml, type XmlElement } from './xml.js';

@@ -47,9 +47,9 @@ export function parseXml(bytes: Uint8Array): XmlElement {
   const text = decodeUtf8(bytes);
   const { SaxesParser } = require('saxes') as { SaxesParser: new () => XmlParser };
   const parser = new SaxesParser();
-  const fault = (what: string): FormatError => {
+  const fault = (what: string, hint = 'correct the file: phones read XML in UTF-8'): FormatError => {
     const offset = new TextEncoder().encode(text.slice(0, parser.position)).length;
-    return new FormatError('bad-text', what, { offset });
+    return new FormatError('bad-text', what, { offset }, { hint });
   };
   const open: OpenElement[] = [];
   let root: XmlElement | undefined;
@@ -57,7 +57,7 @@ export function parseXml(bytes: Uint8Array): XmlElement {
     throw fault(`no well-formed XML (line and column ${error.message})`);
   });
   parser.on('doctype', () => {
-    throw fault('a document type, which no configuration has');
+    throw fault('a document type, which no configuration has', 'remove <!DOCTYPE …> from the file');
   });
   parser.on('xmldecl', ({ encoding = 'UTF-8' }) => {
     if (!readableEncodings.test(encoding)) throw fault(`the encoding is ${encoding}; UTF-8 is read`);
@@ -96,6 +96,6 @@ function decodeUtf8(bytes: Uint8Array): string {
       0,
       readable.findIndex((byte, index) => byte !== bytes[index]),
     );
-    throw new FormatError('bad-text', 'no UTF-8', { offset });
+    throw new FormatError('bad-text', 'no UTF-8', { offset }, { hint: 'save the file in UTF-8' });
   }
 }

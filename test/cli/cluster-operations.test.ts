@@ -450,7 +450,7 @@ describe('cluster renew', () => {
     writeFileSync(path('certificates/cucm-pub/backups'), 'a file where the folder should be');
     const before = snapshot(here);
     const outcome = run(['renew', 'TVS', '--node', 'cucm-pub', '--yes']);
-    expectFailure(outcome, 2, 'TVS.pem was not written', 'look at the file, its folder and their permissions');
+    expectFailure(outcome, 2, 'TVS.pem was not written', 'move away what is in its place');
     expect(outcome.stderr).not.toContain('--out');
     expect(snapshot(here)).toEqual(before);
   });

@@ -35,8 +35,19 @@ export function declareBuildOptions(command: Command): void {
   command.option('--accept <check>', 'let one check through, by its number (A4); may be repeated', collect);
 }
 
-/** What every command that signs a list has. */
-export function declareSigningOptions(command: Command): void {
+/** What is said of the options that tell how something is signed. */
+export interface SigningWords {
+  readonly digest: string;
+  readonly timestamp: string;
+}
+
+const listWords: SigningWords = {
+  digest: 'digest of the signature; that of the present list, else sha1',
+  timestamp: 'TIMESTAMP of the list',
+};
+
+/** What every command that signs a list has; other words for one that signs something else. */
+export function declareSigningOptions(command: Command, words: SigningWords = listWords): void {
   declareTokenOptions(command);
   command
     .option('--key <file>', 'sign with this software key (PEM, DER or PKCS#12) instead of a token')
@@ -45,20 +56,14 @@ export function declareSigningOptions(command: Command): void {
       'the certificate of --key (PKCS#12 files have it inside), or of a token that holds none',
     )
     .option('--key-password-file <file>', 'file with the password of the software key');
-  declareListOptions(command);
+  declareListOptions(command, words);
 }
 
 /** How a list is signed, whoever signs it. */
-export function declareListOptions(command: Command): void {
+export function declareListOptions(command: Command, words: SigningWords = listWords): void {
   command
-    .addOption(
-      new Option('--digest <name>', 'digest of the signature; that of the present list, else sha1').choices([
-        'sha1',
-        'sha256',
-        'sha512',
-      ]),
-    )
-    .option('--timestamp <ISO>', 'TIMESTAMP of the list, e.g. 2026-01-31T12:00:00Z (reproducible builds)');
+    .addOption(new Option('--digest <name>', words.digest).choices(['sha1', 'sha256', 'sha512']))
+    .option('--timestamp <ISO>', `${words.timestamp}, e.g. 2026-01-31T12:00:00Z (reproducible builds)`);
 }
 
 function collect(value: string, before: readonly string[] | undefined): readonly string[] {
