@@ -49,21 +49,44 @@ function installPrograms() {
 }
 
 /**
- * Other programs that speak TFTP and SFTP, for the tests: without one of them its test is skipped by name, so that only CI,
- * which must run all, installs them.
+ * Other programs that speak TFTP and SFTP, and other PKCS#11 modules, for the tests: without one of them its test is
+ * skipped by name, so that only CI, which must run all, installs them.
  */
 function installTestPrograms() {
-  const missing = [
+  const programs = [
     ['curl', 'curl', '--version'],
     ['tftp-hpa', 'tftp', '-V'],
     ['atftp', 'atftp', '--version'],
     ['tftpd-hpa', 'in.tftpd', '-V'],
     ['openssh-client', 'ssh', '-V'],
     ['openssh-server', '/usr/sbin/sshd', '-V'],
+    ['procps', 'ps', '--version'],
   ].flatMap(([name = '', program = '', word = '']) => (runs(program, word) ? [] : [name]));
+  const missing = [...programs, ...modulePackages()];
   if (missing.length === 0 || process.env['CI'] !== 'true' || !runs('apt-get', '--version')) return;
   if (installByApt(missing)) return;
-  console.error(`warning: ${missing.join(', ')} could not be installed; their tests are skipped`);
+  console.error(`warning: ${missing.join(', ')} could not be installed; their tests are skipped, or fail`);
+}
+
+/** The packages of test/modules that are not there, by a file of each. */
+function modulePackages() {
+  if (process.platform !== 'linux') return [];
+  const libraries = `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`;
+  return Object.entries({
+    libnss3: `${libraries}/libsoftokn3.so`,
+    'libnss3-tools': '/usr/bin/certutil',
+    opencryptoki: `${libraries}/pkcs11/libopencryptoki.so`,
+    swtpm: '/usr/bin/swtpm',
+    'libtpm2-pkcs11-1': `${libraries}/pkcs11/libtpm2_pkcs11.so`,
+    'libtpm2-pkcs11-tools': '/usr/bin/tpm2_ptool',
+    'tpm2-tools': '/usr/bin/tpm2_dictionarylockout',
+    'tpm2-abrmd': '/usr/sbin/tpm2-abrmd',
+    'libtss2-tcti-tabrmd0': `${libraries}/libtss2-tcti-tabrmd.so.0`,
+    'dbus-daemon': '/usr/bin/dbus-daemon',
+    opensc: '/usr/bin/pkcs11-tool',
+    'p11-kit': '/usr/bin/p11-kit',
+    'p11-kit-modules': `${libraries}/pkcs11/p11-kit-client.so`,
+  }).flatMap(([name, file]) => (existsSync(file) ? [] : [name]));
 }
 
 /** Whether Debian's packages of these names could be installed. @param {string[]} packages */
@@ -71,9 +94,8 @@ function installByApt(packages) {
   console.error(`set-up: installing ${packages.join(' ')} (apt-get)`);
   const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
   const apt = [...sudo, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get'];
-  return (
-    runs(...asCommand([...apt, 'update', '-qq'])) && runs(...asCommand([...apt, 'install', '-y', '-qq', ...packages]))
-  );
+  const install = [...apt, 'install', '-y', '-qq', '--no-install-recommends', ...packages];
+  return runs(...asCommand([...apt, 'update', '-qq'])) && runs(...asCommand(install));
 }
 
 /** @param {string[]} words @returns {[string, ...string[]]} */

@@ -141,6 +141,7 @@ export type DeviceErrorCode =
   | 'pin-incorrect'
   | 'pin-final-try'
   | 'pin-locked'
+  | 'new-pin-refused'
   | 'mechanism-refused'
   | 'key-not-found'
   | 'several-keys'
@@ -161,6 +162,8 @@ export interface DeviceErrorPlace {
 /** A token, its library or the process that holds it failed. */
 export class DeviceError extends EtokenBridgeError {
   readonly code: DeviceErrorCode;
+  /** The message without the function and the return value at its end. */
+  readonly words: string;
   readonly functionName: string | undefined;
   readonly returnValue: string | undefined;
 
@@ -168,6 +171,7 @@ export class DeviceError extends EtokenBridgeError {
     const call = [place.functionName, place.returnValue].filter((word) => word !== undefined).join(': ');
     super(call === '' ? message : `${message} (${call})`, details);
     this.code = code;
+    this.words = message;
     this.functionName = place.functionName;
     this.returnValue = place.returnValue;
   }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
-const builtHostClient = pathToFileURL(new URL('../dist/token/host-client.js', import.meta.url).pathname).href;
+const builtForkedHost = pathToFileURL(new URL('../dist/token/forked-host.js', import.meta.url).pathname).href;
 
 export default defineConfig({
   plugins: [
@@ -11,8 +11,8 @@ export default defineConfig({
       name: 'built-token-host',
       enforce: 'pre',
       load(id) {
-        if (!id.endsWith('/src/token/host-client.ts')) return null;
-        return readFileSync(id, 'utf8').replaceAll('import.meta.url', JSON.stringify(builtHostClient));
+        if (!id.endsWith('/src/token/forked-host.ts')) return null;
+        return readFileSync(id, 'utf8').replaceAll('import.meta.url', JSON.stringify(builtForkedHost));
       },
     },
   ],

@@ -12,6 +12,7 @@ import {
   type SastCertificate,
   type TokenSigner,
   type TokenSignerOptions,
+  wantedUri,
 } from '../token/index.js';
 import { decodePkcs12, formatName, isSastName, looksLikePkcs12, type Certificate, type Pkcs12 } from '../x509/index.js';
 import { notUsable, readCertificate } from './certificates.js';
@@ -24,8 +25,8 @@ import {
   moduleOf,
   namesToken,
   pinRequest,
+  signaturePinRequest,
   tokenChoice,
-  wantedToken,
   type TokenChoice,
 } from './token-choice.js';
 
@@ -115,7 +116,7 @@ export class SignerSource implements Signers {
    */
   async #openNamed(choice: TokenChoice): Promise<Signer> {
     if (this.#options.certificate === undefined && (this.#plugged !== undefined || asksForPin(this.#options, choice))) {
-      const wanted = wantedToken(choice);
+      const wanted = wantedUri(choice);
       const meant = (await this.#listPlugged()).filter(
         ({ token, id, label }) =>
           matchesToken(token, wanted) &&
@@ -139,6 +140,7 @@ export class SignerSource implements Signers {
         await beforePin?.();
         return readPin(token, warnings);
       },
+      signaturePin: signaturePinRequest(this.#options, this.#output),
       useFinalPinTry: this.#options.useFinalPinTry === true,
     });
     const signer = await opening;

@@ -10,6 +10,10 @@ import {
   pinFromEnvironment,
   readPinFile,
   readPinSource,
+  signaturePinVariable,
+  surveyTokens,
+  takesUserPinForSignatures,
+  wantedUri,
   type ListTokensOptions,
   type PinReading,
   type PinRequest,
@@ -64,15 +68,6 @@ export function namesToken({ uri, tokenLabel, tokenSerial }: TokenChoice): boole
   return tokenLabel !== undefined || tokenSerial !== undefined || Object.keys(words).length > 0;
 }
 
-/** What a token must have to be the one that is meant, as one URI. */
-export function wantedToken({ uri, tokenLabel, tokenSerial }: TokenChoice): TokenUri {
-  return {
-    ...uri,
-    ...(tokenLabel === undefined ? {} : { token: tokenLabel }),
-    ...(tokenSerial === undefined ? {} : { serial: tokenSerial }),
-  };
-}
-
 /** The module that a choice names, for functions that look at all of its tokens. */
 export function moduleOf({ uri, modulePath = uri?.modulePath }: TokenChoice): ListTokensOptions {
   const moduleName = uri?.moduleName;
@@ -83,14 +78,16 @@ export function moduleOf({ uri, modulePath = uri?.modulePath }: TokenChoice): Li
 }
 
 /**
- * Throws when nothing was found because no token is there, or not the one that was named.
+ * Throws when nothing was found because no token is there, or not the one that was named. Else it notes why more tokens
+ * may be there than can be seen.
  *
  * @throws DeviceError `no-token`, `token-not-found`
  */
-export async function requireToken(choice: TokenChoice): Promise<void> {
-  const wanted = wantedToken(choice);
-  const tokens = await listTokens(moduleOf(choice));
-  if (!tokens.some((token) => matchesToken(token, wanted))) chooseToken(tokens, wanted);
+export async function requireToken(choice: TokenChoice, output: Output): Promise<void> {
+  const wanted = wantedUri(choice);
+  const { tokens, absence } = await surveyTokens(moduleOf(choice));
+  if (!tokens.some((token) => matchesToken(token, wanted))) chooseToken(tokens, wanted, [], absence);
+  for (const reason of absence) output.note(reason);
 }
 
 /**
@@ -99,7 +96,7 @@ export async function requireToken(choice: TokenChoice): Promise<void> {
  * @throws DeviceError `several-tokens`, `no-token`, `token-not-found`
  */
 export async function requireOneToken(choice: TokenChoice): Promise<void> {
-  chooseToken(await listTokens(moduleOf(choice)), wantedToken(choice));
+  chooseToken(await listTokens(moduleOf(choice)), wantedUri(choice));
 }
 
 function hasSingleOptions({ tokenLabel, tokenSerial }: TokenOptions): boolean {
@@ -121,18 +118,35 @@ export function pinFileOf(
   return options.pinFile ?? nonEmpty(environment['ETOKEN_BRIDGE_PIN_FILE']);
 }
 
+/** Whether the PIN is in a file or a variable, so that no person is asked for it. */
+export function isPinGiven(
+  options: TokenOptions,
+  choice: TokenChoice,
+  environment: NodeJS.ProcessEnv = process.env,
+): boolean {
+  return (
+    choice.uri?.pinSource !== undefined ||
+    pinFileOf(options, choice, environment) !== undefined ||
+    pinFromEnvironment(environment) !== undefined
+  );
+}
+
 /** Whether a person at a terminal will be asked for the PIN. */
 export function asksForPin(
   options: TokenOptions,
   choice: TokenChoice,
   environment: NodeJS.ProcessEnv = process.env,
 ): boolean {
-  const isGiven =
-    choice.uri?.pinSource !== undefined ||
-    pinFileOf(options, choice, environment) !== undefined ||
-    pinFromEnvironment(environment) !== undefined;
-  return !isGiven && isInteractive();
+  return !isPinGiven(options, choice, environment) && isInteractive();
 }
+
+/** What a PIN is called where a person is asked for it. */
+export interface PinWords {
+  readonly called: string;
+  readonly atReader: (name: string) => string;
+}
+
+const loginWords: PinWords = { called: 'PIN', atReader: (name) => `enter the PIN of ${name} at its reader` };
 
 /**
  * Finds the PIN of a token: pin-source of the URI, --pin-file, ETOKEN_BRIDGE_PIN_FILE, ETOKEN_BRIDGE_PIN, else a prompt
@@ -143,16 +157,54 @@ export function pinRequest(
   choice: TokenChoice,
   output: Output,
   environment: NodeJS.ProcessEnv = process.env,
+  words: PinWords = loginWords,
 ): PinRequest {
-  const said = new Set<string>();
   const from = async (token: TokenInfo): Promise<PinReading | undefined> => {
     if (choice.uri?.pinSource !== undefined) return readPinSource(choice.uri.pinSource, environment);
     const file = pinFileOf(options, choice, environment);
     if (file !== undefined) return readPinFile(file);
     const pin = pinFromEnvironment(environment);
     if (pin !== undefined) return { pin };
-    return token.protectedAuthenticationPath ? undefined : { pin: await promptForPin(token) };
+    if (!token.protectedAuthenticationPath) return { pin: await promptForPin(token, words) };
+    output.instruction(words.atReader(nameToken(token)));
+    return undefined;
   };
+  return withWarnings(output, from);
+}
+
+/**
+ * Finds the PIN that a key wants for each signature: --signature-pin-file, ETOKEN_BRIDGE_SIGNATURE_PIN_FILE,
+ * ETOKEN_BRIDGE_SIGNATURE_PIN, the user's PIN where the token is known to take that, the reader, else a prompt. No other
+ * PIN is taken for it: a wrong one would cost a try.
+ */
+export function signaturePinRequest(
+  options: TokenOptions,
+  output: Output,
+  environment: NodeJS.ProcessEnv = process.env,
+): PinRequest {
+  return withWarnings(output, async (token) => {
+    const file = options.signaturePinFile ?? nonEmpty(environment[`${signaturePinVariable}_FILE`]);
+    if (file !== undefined) return readPinFile(file);
+    const pin = pinFromEnvironment(environment, signaturePinVariable);
+    if (pin !== undefined) return { pin };
+    if (takesUserPinForSignatures(token)) return undefined;
+    if (token.protectedAuthenticationPath) {
+      output.instruction(`enter the PIN for signatures of ${nameToken(token)} at its reader`);
+      return undefined;
+    }
+    // Without a terminal the token room says what is missing.
+    if (!isInteractive()) return undefined;
+    return { pin: await typedPin(`PIN for signatures of ${nameToken(token)}`, '') };
+  });
+}
+
+/** What was said already, for each command. */
+const saidBy = new WeakMap<Output, Set<string>>();
+
+/** What is to be known is said before the PIN is used, each thing once. */
+function withWarnings(output: Output, from: (token: TokenInfo) => Promise<PinReading | undefined>): PinRequest {
+  const said = saidBy.get(output) ?? new Set<string>();
+  saidBy.set(output, said);
   return async (token, warnings) => {
     for (const warning of warnings) {
       if (!said.has(warning)) output.warning(warning);
@@ -160,17 +212,21 @@ export function pinRequest(
     }
     const reading = await from(token);
     if (reading?.warning !== undefined) output.warning(reading.warning);
-    if (reading === undefined) output.note(`enter the PIN of ${nameToken(token)} at its reader`);
     return reading?.pin;
   };
 }
 
-async function promptForPin(token: TokenInfo): Promise<Pin> {
+function promptForPin(token: TokenInfo, { called }: PinWords): Promise<Pin> {
   const low = token.pin.state === 'ok' ? '' : ` (${token.pin.words})`;
-  const answer = await askSecret(
-    `PIN of ${nameToken(token)}${low}`,
+  return typedPin(
+    `${called} of ${nameToken(token)}${low}`,
     'give --pin-file FILE, ETOKEN_BRIDGE_PIN_FILE, ETOKEN_BRIDGE_PIN, or pin-source in the URI',
   );
+}
+
+/** A PIN from the terminal. @param otherwise what to do where there is none. */
+export async function typedPin(message: string, otherwise: string): Promise<Pin> {
+  const answer = await askSecret(message, otherwise);
   if (answer === '') throw new InputError('missing-option', 'no PIN was given; none was tried');
   return new Pin(answer);
 }

@@ -7,6 +7,7 @@ export interface TokenOptions {
   readonly tokenLabel?: string;
   readonly tokenSerial?: string;
   readonly pinFile?: string;
+  readonly signaturePinFile?: string;
   readonly useFinalPinTry?: boolean;
 }
 
@@ -19,10 +20,19 @@ export function declareModuleOptions(command: Command): void {
     .option('--token-serial <serial>', 'the token with this serial number');
 }
 
-/** Which token, and its PIN: for commands that sign. There is no option for the PIN itself. */
-export function declareTokenOptions(command: Command): void {
+/** Which token, and its PIN: for commands that log in. There is no option for the PIN itself. */
+export function declareLoginOptions(command: Command): void {
   declareModuleOptions(command);
   command
     .option('--pin-file <file>', 'file with the PIN; else ETOKEN_BRIDGE_PIN_FILE, ETOKEN_BRIDGE_PIN, or a prompt')
     .option('--use-final-pin-try', 'go on although a wrong PIN would lock the token');
+}
+
+/** The same for commands that sign: some keys want a second PIN. */
+export function declareTokenOptions(command: Command): void {
+  declareLoginOptions(command);
+  command.option(
+    '--signature-pin-file <file>',
+    'for a key with a PIN of its own for signatures; else ETOKEN_BRIDGE_SIGNATURE_PIN_FILE, ETOKEN_BRIDGE_SIGNATURE_PIN, or a prompt',
+  );
 }

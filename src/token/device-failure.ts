@@ -8,7 +8,17 @@ import { pinStateOf } from './token-info.js';
 export interface FailureSubject {
   readonly modulePath: string;
   readonly subject: string;
+  /** What the library wrote to its standard error. */
+  readonly wrote?: string;
 }
+
+const argumentsBad = 0x7;
+const wantsParameters =
+  'a module that answers like this wants to be told something when it starts, such as where its database is: in ' +
+  "ETOKEN_BRIDGE_MODULE_PARAMETERS, or as x-init-reserved in p11-kit's module file for it";
+
+/** How much of that a message repeats, in characters: what was written last. */
+const mostWritten = 300;
 
 const bindingHint =
   'install pkcs11js and graphene-pk11 beside etoken-bridge (npm install pkcs11js graphene-pk11; this needs Python 3, ' +
@@ -29,9 +39,9 @@ export function deviceError(failure: HostFailure, about: FailureSubject): Device
     case 'refused':
       return new DeviceError(
         'pin-incorrect',
-        `${about.subject}: a login failed before, and no other is tried`,
+        `${about.subject}: ${failure.message}, and no other is tried`,
         {},
-        { hint: pinHints.ask },
+        { hint: pinHints.ask(failure.pin ?? 'user') },
       );
     case 'internal':
       return new DeviceError('function-failed', `${about.subject}: ${failure.message}`, placeOf(failure));
@@ -41,20 +51,32 @@ export function deviceError(failure: HostFailure, about: FailureSubject): Device
 }
 
 function functionError(failure: HostFailure, about: FailureSubject): DeviceError {
-  const meaning = meaningOf(failure.functionName, failure.returnValue ?? 0);
+  const meaning = meaningOf(failure.functionName, failure.returnValue ?? 0, failure.pin);
   let code: DeviceErrorCode = meaning.code;
   let { words, hint } = meaning;
   const initialising = failure.functionName === 'C_Initialize' || failure.functionName === 'C_GetFunctionList';
-  if (initialising && code === 'function-failed') {
+  // No token was spoken to yet: what is gone is what the module itself needs.
+  if (initialising && (code === 'function-failed' || code === 'token-removed')) {
+    const reason = code === 'token-removed' ? 'what it needs does not answer' : words;
     code = 'module-failed';
-    words = `the module cannot start: ${words}`;
-    hint = `check what ${basename(about.modulePath)} needs: its service, its configuration, its environment variables`;
+    words = `the module cannot start: ${reason}${wroteLast(about)}`;
+    hint =
+      failure.returnValue === argumentsBad
+        ? wantsParameters
+        : `check what ${basename(about.modulePath)} needs: its service, its configuration, its environment variables`;
   }
   const state = failure.tokenFlags === undefined ? undefined : pinStateOf(failure.tokenFlags);
   if (state?.state === 'locked') return pinError('pin-locked', `${words}, and the PIN is locked now`, failure, about);
   // Read again after the failure: some tokens tell how many tries are left, none tells the number.
   if (state !== undefined && state.state !== 'ok') words = `${words}; ${state.words}`;
   return new DeviceError(code, `${about.subject}: ${words}`, placeOf(failure), hint === undefined ? {} : { hint });
+}
+
+/** The last lines that the library wrote: those of a module behind ssh are often ssh's own, and say what is wrong. */
+function wroteLast({ wrote = '' }: FailureSubject): string {
+  const said = wrote.trim().replaceAll(/\s+/g, ' ');
+  if (said === '') return '';
+  return `; it wrote: ${said.length > mostWritten ? `…${said.slice(-mostWritten)}` : said}`;
 }
 
 function pinError(code: DeviceErrorCode, words: string, failure: HostFailure, about: FailureSubject): DeviceError {

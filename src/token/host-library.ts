@@ -5,7 +5,7 @@
 import { createRequire } from 'node:module';
 import type { PKCS11 } from 'pkcs11js';
 import { recordCall } from './call-record.js';
-import type { HostFailure, KeyObjectDescription, LibraryDescription, TokenDescription } from './host-protocol.js';
+import type { HostFailure, LibraryDescription, TokenDescription } from './host-protocol.js';
 
 /** A failure that can be sent to the command. */
 export class HostFailureError extends Error {
@@ -131,6 +131,9 @@ interface TokenFields {
   readonly model: string;
   readonly flags: number;
   readonly firmwareVersion: VersionFields;
+  readonly hardwareVersion: VersionFields;
+  readonly minPinLen: number;
+  readonly maxPinLen: number;
 }
 
 export function formatVersion(version: VersionFields): string {
@@ -159,61 +162,18 @@ export function describeToken(slotId: number, slot: SlotFields | undefined, toke
     model: trimText(token.model),
     flags: token.flags,
     firmware: formatVersion(token.firmwareVersion),
+    hardware: formatVersion(token.hardwareVersion),
+    ...pinLengths(token),
   };
 }
 
-/** Attributes and classes (PKCS#11 v2.40, pkcs11t.h). */
-export const attributeType = {
-  class: 0x0,
-  label: 0x3,
-  value: 0x11,
-  keyType: 0x100,
-  id: 0x102,
-  sign: 0x108,
-  verify: 0x10a,
-  modulus: 0x120,
-  alwaysAuthenticate: 0x202,
-} as const;
+/** CK_UNAVAILABLE_INFORMATION, as pkcs11js cuts it. */
+const unavailable = 0xffffffff;
 
-export const objectClass = { certificate: 1, publicKey: 2, privateKey: 3 } as const;
-
-/** ATTRIBUTE_SENSITIVE, ATTRIBUTE_TYPE_INVALID, ATTRIBUTE_VALUE_INVALID, FUNCTION_NOT_SUPPORTED */
-const attributeMissing: readonly (number | undefined)[] = [0x11, 0x12, 0x13, 0x54];
-
-/**
- * One attribute, or `undefined` when the object has none. Attributes are asked for one by one: one that is missing
- * fails the whole call (PKCS#11 v2.40, 5.7, C_GetAttributeValue).
- */
-export function readAttribute(read: (type: number) => Buffer, type: number): Buffer | undefined {
-  try {
-    return read(type);
-  } catch (error) {
-    if (error instanceof HostFailureError && attributeMissing.includes(error.failure.returnValue)) return undefined;
-    throw error;
-  }
-}
-
-/** A key object, from whatever reads its attributes. */
-export function describeKey(
-  kind: 'private' | 'public',
-  handle: Buffer,
-  read: (type: number) => Buffer,
-): KeyObjectDescription {
-  const keyType = readAttribute(read, attributeType.keyType);
-  const modulus = readAttribute(read, attributeType.modulus);
-  const usable = readAttribute(read, kind === 'private' ? attributeType.sign : attributeType.verify);
-  const always = kind === 'private' ? readAttribute(read, attributeType.alwaysAuthenticate) : undefined;
-  const start = modulus?.findIndex((byte) => byte !== 0) ?? -1;
-  return {
-    kind,
-    handle: new Uint8Array(handle),
-    id: new Uint8Array(readAttribute(read, attributeType.id) ?? []),
-    label: trimText(readAttribute(read, attributeType.label)?.toString('utf8') ?? ''),
-    ...(keyType === undefined || keyType.length === 0 ? {} : { keyType: readUlong(keyType) }),
-    ...(modulus === undefined || start < 0 ? {} : { modulus: new Uint8Array(modulus.subarray(start)) }),
-    ...(usable === undefined || usable.length === 0 ? {} : { usable: usable[0] !== 0 }),
-    alwaysAuthenticates: (always?.[0] ?? 0) !== 0,
-  };
+/** Tokens that do not know say 0, or that the information is not available. */
+function pinLengths({ minPinLen, maxPinLen }: TokenFields): Pick<TokenDescription, 'minPinLength' | 'maxPinLength'> {
+  const isTold = maxPinLen > 0 && maxPinLen !== unavailable && minPinLen <= maxPinLen;
+  return isTold ? { minPinLength: minPinLen, maxPinLength: maxPinLen } : {};
 }
 
 /** A batch, and the session with which one thread takes part in it. */

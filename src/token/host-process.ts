@@ -4,13 +4,15 @@
  */
 import { recordCall } from './call-record.js';
 import { HostFailureError } from './host-library.js';
-import type { HostFailure, HostReply, HostRequest } from './host-protocol.js';
-import { HostModule } from './host-signing.js';
+import { HostModule } from './host-module.js';
+import type { HostFailure, HostReply, HostRequest, ModuleToOpen } from './host-protocol.js';
+import { HostSigning } from './host-signing.js';
 
 /** How long a host may live, in milliseconds, before it starts to watch its command from a thread of its own. */
 const watchAfter = 250;
 
 let module: HostModule | undefined;
+let signing: HostSigning | undefined;
 let queue: Promise<void> = Promise.resolve();
 
 function send(reply: HostReply): void {
@@ -23,8 +25,8 @@ function end(): void {
   process.kill(process.pid, 'SIGKILL');
 }
 
-function openModule(path: string): HostModule {
-  module ??= new HostModule(path);
+function openModule({ modulePath, parameters }: ModuleToOpen): HostModule {
+  module ??= new HostModule(modulePath, parameters);
   return module;
 }
 
@@ -33,23 +35,33 @@ function openedModule(): HostModule {
   return module;
 }
 
+function startedSigning(): HostSigning {
+  signing ??= new HostSigning(openedModule());
+  return signing;
+}
+
 async function answer(request: HostRequest): Promise<Extract<HostReply, { answer: unknown }>['answer']> {
   switch (request.kind) {
-    case 'tokens':
-      return openModule(request.modulePath).tokens();
+    case 'tokens': {
+      if (request.anew === true) module?.initializeAnew();
+      return openModule(request).tokens();
+    }
     case 'inventory': {
-      const opened = openModule(request.modulePath);
+      const opened = openModule(request);
       const { takeInventory } = await import('./host-inventory.js');
       return takeInventory(opened);
     }
     case 'token':
       return openedModule().token(request.slotId);
     case 'unlock':
-      return openedModule().unlock(request);
+      return startedSigning().unlock(request);
     case 'sign':
-      return openedModule().sign(request);
+      return startedSigning().sign(request);
+    case 'changePin':
+      return startedSigning().changePin(request);
     case 'close':
-      module?.close();
+      if (signing === undefined) module?.close();
+      else signing.close();
       return {};
   }
 }

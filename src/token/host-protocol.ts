@@ -5,6 +5,9 @@
  * (call-record.ts).
  */
 
+/** The PIN of the user, or the one that some keys want for each signature. */
+export type PinKind = 'user' | 'signature';
+
 /** A failure in the host, reduced to what can be sent. */
 export interface HostFailure {
   /**
@@ -17,8 +20,12 @@ export interface HostFailure {
   readonly functionName?: string;
   /** The CK_RV, when it is known. */
   readonly returnValue?: number;
-  /** The flags of CK_TOKEN_INFO, read again after a failed login. */
+  /** Which PIN the function was given, or which one failed before. */
+  readonly pin?: PinKind;
+  /** The flags of CK_TOKEN_INFO, read again after a failed login with the user's PIN: they tell nothing of another. */
   readonly tokenFlags?: number;
+  /** The slot that could not be read, where a failure is one of the `problems` of a list. */
+  readonly slotId?: number;
 }
 
 /** What C_GetInfo says of a module. */
@@ -41,6 +48,11 @@ export interface TokenDescription {
   readonly flags: number;
   /** `major.minor` */
   readonly firmware: string;
+  /** `major.minor` */
+  readonly hardware: string;
+  /** How long a PIN of it can be, in bytes, where it tells that. */
+  readonly minPinLength?: number;
+  readonly maxPinLength?: number;
 }
 
 /** A certificate object, with CKA_VALUE as it is. */
@@ -61,6 +73,8 @@ export interface KeyObjectDescription {
   readonly keyType?: number;
   /** CKA_MODULUS without leading zeros. */
   readonly modulus?: Uint8Array;
+  /** CKA_PUBLIC_EXPONENT; read for inventories only. */
+  readonly publicExponent?: Uint8Array;
   /** CKA_SIGN or CKA_VERIFY. */
   readonly usable?: boolean;
   /** CKA_ALWAYS_AUTHENTICATE. */
@@ -80,19 +94,35 @@ export interface TokenList {
   readonly problems: readonly HostFailure[];
 }
 
-/** The tokens of a module, each with what can be seen on it without a PIN. */
+/**
+ * The tokens of a module, each with what can be seen on it without a PIN. `problem`: why the objects of a token could
+ * not be read; it is one of `problems` too.
+ */
 export interface TokenInventory {
   readonly library: LibraryDescription;
-  readonly tokens: readonly (TokenDescription & TokenObjects)[];
+  readonly tokens: readonly (TokenDescription & TokenObjects & { readonly problem?: HostFailure })[];
   readonly problems: readonly HostFailure[];
+}
+
+/** Which module a host is to load. */
+export interface ModuleToOpen {
+  readonly modulePath: string;
+  /** What the module is told when it is initialised, such as where its database is. */
+  readonly parameters?: string;
 }
 
 /** What the host can be asked for: by kind, what goes in and what comes out. `Secret` is how a PIN is held. */
 export interface HostExchange<Secret> {
-  /** Loads and initialises the module, and reads slots and tokens. */
-  readonly tokens: { readonly ask: { readonly modulePath: string }; readonly answer: TokenList };
+  /**
+   * Loads and initialises the module, and reads slots and tokens. `anew`: a module that is initialised already is
+   * finalised and initialised again before, because some notice a token in no other way.
+   */
+  readonly tokens: {
+    readonly ask: ModuleToOpen & { readonly anew?: boolean };
+    readonly answer: TokenList;
+  };
   /** The same, and the objects that need no PIN. */
-  readonly inventory: { readonly ask: { readonly modulePath: string }; readonly answer: TokenInventory };
+  readonly inventory: { readonly ask: ModuleToOpen; readonly answer: TokenInventory };
   /** Reads one token again, for the state of its PIN. */
   readonly token: { readonly ask: { readonly slotId: number }; readonly answer: TokenDescription };
   /** Opens a session, logs in, and reads the objects, and the token as it is after the login. */
@@ -116,6 +146,14 @@ export interface HostExchange<Secret> {
       readonly signaturePin?: Secret;
     };
     readonly answer: { readonly signatures: readonly Uint8Array[] };
+  };
+  /**
+   * Changes the user's PIN; the answer is the token as it is afterwards, where it can be read. Two empty PINs let the
+   * reader ask for both.
+   */
+  readonly changePin: {
+    readonly ask: { readonly slotId: number; readonly pin: Secret; readonly newPin: Secret };
+    readonly answer: { readonly token?: TokenDescription };
   };
   /** Closes the sessions and finalises the module. */
   readonly close: { readonly ask: object; readonly answer: object };

@@ -1,20 +1,24 @@
 import type { DeviceError } from '../errors.js';
+import { explainAbsentTokens } from './absent-tokens.js';
 import { deviceError } from './device-failure.js';
 import type { TokenHost } from './host-client.js';
 import type { LibraryDescription, TokenObjects } from './host-protocol.js';
 import type { ModuleCandidate } from './modules.js';
 import {
   closeHosts,
+  moduleToOpen,
   openHosts,
   pinVariablesOf,
   selectModules,
+  slotOf,
   toleratedFailure,
   warningsOf,
   withoutRepeats,
   type TokenAccess,
 } from './module-hosts.js';
-import { matchesToken, tokenInfo, type TokenInfo } from './token-info.js';
-import { keysOf } from './token-keys.js';
+import { knownTrouble } from './known-troubles.js';
+import { matchesToken, nameToken, tokenInfo, type TokenInfo } from './token-info.js';
+import { contentsOf } from './token-keys.js';
 import type { TokenUri } from './token-uri.js';
 
 export interface ListTokensOptions extends TokenAccess {
@@ -29,24 +33,32 @@ export interface ModuleSurvey {
   readonly path: string;
   readonly family: string;
   readonly library?: LibraryDescription;
-  /** How many tokens it showed. */
+  /** How many tokens it showed, without those that hold nothing yet. */
   readonly tokenCount: number;
   /** Why it could not be asked, or which slot of it could not be read. */
   readonly failures: readonly DeviceError[];
+  /** What to know of it: that it spies, or what is known of libraries of its family. */
+  readonly warnings: readonly string[];
 }
 
 /** The tokens of all modules, and what went wrong on the way. */
 export interface TokenSurvey {
   readonly tokens: readonly TokenInfo[];
+  /** Which of them could not be read, and why: what they hold is not known. */
+  readonly unread: readonly { readonly token: TokenInfo; readonly failure: DeviceError }[];
   readonly modules: readonly ModuleSurvey[];
   /** Things to know before a PIN is given, such as a module that spies. */
   readonly warnings: readonly string[];
+  /** Why modules that showed no token may not see it: whoever misses none need not know. */
+  readonly absence: readonly string[];
 }
 
 /** A token with the objects that were seen on it. */
 export interface SurveyedToken {
   readonly token: TokenInfo;
   readonly objects: TokenObjects;
+  /** Why its objects could not be read. */
+  readonly failure?: DeviceError;
 }
 
 /** A survey, the tokens with their objects, and whether it is worth anything. */
@@ -76,7 +88,16 @@ export async function takeSurvey(options: ListTokensOptions): Promise<TakenSurve
   const kept = withoutRepeats(found).filter(({ token }) => token.initialised || options.includeUninitialised === true);
   const matching =
     options.uri === undefined ? kept : kept.filter(({ token }) => matchesToken(token, options.uri ?? {}));
-  const survey = { tokens: matching.map(({ token }) => token), modules: surveys, warnings: warningsOf(modules) };
+  const empty = modules.filter(({ path }) => !surveys.some((one) => one.path === path && one.tokenCount > 0));
+  const absence = await explainAbsentTokens(empty, options.environment);
+  const unread = matching.flatMap(({ token, failure: why }) => (why === undefined ? [] : [{ token, failure: why }]));
+  const survey = {
+    tokens: matching.map(({ token }) => token),
+    unread,
+    modules: surveys,
+    warnings: warningsOf(modules),
+    absence,
+  };
   const failure = kept.length > 0 ? undefined : surveys.flatMap(({ failures }) => failures)[0];
   return { survey, found: matching, failure };
 }
@@ -87,12 +108,23 @@ async function askModule(
   isOnly: boolean,
 ): Promise<{ readonly survey: ModuleSurvey; readonly found: readonly SurveyedToken[] }> {
   const { path, family } = module;
+  const warnings = [module.warning, knownTrouble(family)].filter((text) => text !== undefined);
+  const about = { path, family, warnings };
   try {
-    const { library, tokens, problems } = await host.request('inventory', { modulePath: path });
-    const found = tokens.map((token) => ({ token: tokenInfo(token, library, path, keysOf(token)), objects: token }));
-    const failures = problems.map((failure) => deviceError(failure, { modulePath: path, subject: path }));
-    return { survey: { path, family, library, tokenCount: tokens.length, failures }, found };
+    const { library, tokens, problems } = await host.request('inventory', moduleToOpen(module));
+    const found = tokens.map((token) => {
+      const info = tokenInfo(token, library, path, contentsOf(token));
+      const subject = nameToken(info);
+      const failure =
+        token.problem === undefined ? {} : { failure: deviceError(token.problem, { modulePath: path, subject }) };
+      return { token: info, objects: token, ...failure };
+    });
+    const failures = problems.map((failure) => deviceError(failure, { modulePath: path, subject: slotOf(failure) }));
+    return {
+      survey: { ...about, library, tokenCount: found.filter(({ token }) => token.initialised).length, failures },
+      found,
+    };
   } catch (error) {
-    return { survey: { path, family, tokenCount: 0, failures: [toleratedFailure(error, isOnly)] }, found: [] };
+    return { survey: { ...about, tokenCount: 0, failures: [toleratedFailure(error, isOnly)] }, found: [] };
   }
 }

@@ -156,6 +156,14 @@ export const p11KitModuleFolders: readonly string[] = [
   '/usr/local/lib/pkcs11',
 ];
 
+/** p11-kit's proxy, the one module through which those of `remote:` are used. */
+export const p11KitProxies: readonly string[] = [
+  '/usr/lib/{triplet}/p11-kit-proxy.so',
+  '/usr/lib64/p11-kit-proxy.so',
+  '/usr/lib/p11-kit-proxy.so',
+  '/usr/local/lib/p11-kit-proxy.so',
+];
+
 /** Modules of p11-kit's registry that hold no tokens of their own, or none that sign, with the reason in words. */
 export const passedOverModules: readonly { readonly pattern: RegExp; readonly reason: string }[] = [
   { pattern: /^p11-kit-proxy\./, reason: 'shows the tokens of the other modules once more' },

@@ -1,21 +1,18 @@
-import { readdirSync, readFileSync, realpathSync } from 'node:fs';
-import { resolve, win32 } from 'node:path';
+import { realpathSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { DeviceError } from '../errors.js';
 import { inspectLibrary, type LibraryInspection } from './library-header.js';
-import {
-  familiesByName,
-  moduleTables,
-  p11KitFolders,
-  p11KitModuleFolders,
-  passedOverModules,
-  triplets,
-} from './module-tables.js';
+import { baseName, familyOf, fillIn, type Environment, type Place, type Search } from './module-places.js';
+import { moduleTables } from './module-tables.js';
+import { p11KitPlaces } from './p11-kit-modules.js';
 
-/** Environment variables by name. */
-export type Environment = Readonly<Partial<Record<string, string>>>;
+export type { Environment } from './module-places.js';
 
 /** Names a module when no option does. */
 export const moduleVariable = 'ETOKEN_BRIDGE_MODULE';
+
+/** What a module that was named is told when it is initialised. NSS does not start without it (native-notes/nss.md). */
+export const moduleParametersVariable = 'ETOKEN_BRIDGE_MODULE_PARAMETERS';
 
 /** For which machine modules are looked for; everything defaults to this process. */
 export interface ModuleSearch {
@@ -45,21 +42,11 @@ export interface ModuleCandidate {
   readonly detail: string;
   /** Something to know before a PIN is given to this module. */
   readonly warning?: string;
-}
-
-interface Search {
-  readonly environment: Environment;
-  readonly platform: string;
-  readonly architecture: string;
-  readonly root: string;
-}
-
-/** A path and where it comes from, before it is looked at. */
-interface Place {
-  readonly path: string;
-  readonly family: string;
-  readonly source: string;
-  readonly passedOver?: string;
+  /**
+   * What the module is told when it is initialised (PKCS#11 v2.40, 5.4, `pReserved`): of the environment for a module
+   * that was named, else `x-init-reserved` of p11-kit's module file for it.
+   */
+  readonly parameters?: string;
 }
 
 /**
@@ -70,7 +57,7 @@ interface Place {
 export function findModules(options: ModuleSearch = {}): readonly ModuleCandidate[] {
   const search = completeSearch(options);
   const named = namedModule(options, search);
-  const places = named === undefined ? installedPlaces(search) : [named];
+  const places = named === undefined ? installedPlaces(search) : [withParameters(named, search)];
   return places.map((place) => lookAt(place, search));
 }
 
@@ -155,10 +142,21 @@ function namedModule({ modulePath: option, moduleName: name }: ModuleSearch, sea
 }
 
 function installedPlaces(search: Search): readonly Place[] {
-  const seen = new Set<string>();
-  return [...tablePlaces(search), ...(search.platform === 'win32' ? [] : p11KitPlaces(search))].filter(
-    ({ path }) => !seen.has(path) && seen.add(path).size > 0,
-  );
+  const places = new Map<string, Place>();
+  for (const place of [...tablePlaces(search), ...p11KitPlaces(search)]) {
+    const { parameters } = place;
+    const before = places.get(place.path);
+    if (before === undefined) places.set(place.path, place);
+    else if (parameters !== undefined) places.set(place.path, { parameters, ...before });
+  }
+  return [...places.values()];
+}
+
+/** A module that was named is told the same as when it is found. */
+function withParameters(named: Place, search: Search): Place {
+  const own = search.environment[moduleParametersVariable] ?? '';
+  const parameters = own === '' ? p11KitPlaces(search).find(({ path }) => path === named.path)?.parameters : own;
+  return parameters === undefined ? named : { ...named, parameters };
 }
 
 function tablePlaces(search: Search): readonly Place[] {
@@ -169,108 +167,17 @@ function tablePlaces(search: Search): readonly Place[] {
   );
 }
 
-/** A path of the table for this machine; none when it has no such place. */
-function fillIn(pattern: string, { environment, architecture }: Search): readonly string[] {
-  if (pattern.startsWith('{librarypath}')) {
-    const folders = (environment['LD_LIBRARY_PATH'] ?? '').split(':').filter((folder) => folder.startsWith('/'));
-    return folders.map((folder) => pattern.replace('{librarypath}', () => folder));
-  }
-  const windows = environment['windir'] ?? environment['SystemRoot'] ?? 'C:\\Windows';
-  const values: Readonly<Partial<Record<string, string>>> = {
-    triplet: triplets[architecture],
-    windows: `${windows}\\${architecture === 'ia32' ? 'SysWOW64' : 'System32'}`,
-    programs: environment['ProgramFiles'] ?? 'C:\\Program Files',
-  };
-  const name = /\{(\w+)\}/.exec(pattern)?.[1];
-  if (name === undefined) return [pattern];
-  const value = values[name];
-  return value === undefined ? [] : [pattern.replace(`{${name}}`, () => value)];
-}
-
-/** The modules that p11-kit is configured with (pkcs11.conf(5)), by priority and name. */
-function p11KitPlaces(search: Search): readonly Place[] {
-  const home = search.environment['XDG_CONFIG_HOME'] ?? `${search.environment['HOME'] ?? ''}/.config`;
-  const folders = [...p11KitFolders.map((folder) => search.root + folder), `${home}/pkcs11/modules`];
-  const files = new Map<string, { readonly file: string; readonly fields: ReadonlyMap<string, string> }>();
-  for (const folder of folders) {
-    for (const name of namesIn(folder)) {
-      if (!name.endsWith('.module')) continue;
-      const fields = readModuleFile(`${folder}/${name}`);
-      if (fields === undefined) continue;
-      // A file of the same name in a more special folder changes single fields.
-      files.set(name, { file: `${folder}/${name}`, fields: new Map([...(files.get(name)?.fields ?? []), ...fields]) });
-    }
-  }
-  const priority = (fields: ReadonlyMap<string, string>): number => Number(fields.get('priority') ?? 0) || 0;
-  return [...files.entries()]
-    .sort(([left, a], [right, b]) => priority(b.fields) - priority(a.fields) || (left < right ? -1 : 1))
-    .flatMap(([, { file, fields }]) => p11KitPlace(file, fields, search));
-}
-
-function p11KitPlace(file: string, fields: ReadonlyMap<string, string>, search: Search): readonly Place[] {
-  const module = fields.get('module');
-  const source = `p11-kit module file ${file}`;
-  if (module === undefined || module === '') return [];
-  const path = module.startsWith('/') ? search.root + module : resolveBareName(module, search);
-  const passedOver = reasonToPassOver(path, fields);
-  return [{ path, family: familyOf(path), source, ...(passedOver === undefined ? {} : { passedOver }) }];
-}
-
-function reasonToPassOver(path: string, fields: ReadonlyMap<string, string>): string | undefined {
-  const program = 'etoken-bridge';
-  const list = (name: string): readonly string[] | undefined => fields.get(name)?.split(/[\s,]+/);
-  if (fields.get('trust-policy') === 'yes') return 'holds trusted certificates only';
-  if (list('disable-in')?.includes(program) === true) return `is disabled for ${program} by its module file`;
-  if (list('enable-in')?.includes(program) === false) return 'is enabled for other programs only by its module file';
-  return passedOverModules.find(({ pattern }) => pattern.test(baseName(path)))?.reason;
-}
-
-function resolveBareName(name: string, search: Search): string {
-  const paths = p11KitModuleFolders
-    .flatMap((folder) => fillIn(folder, search))
-    .map((folder) => `${search.root}${folder}/${name}`);
-  return paths.find((path) => inspectLibrary(path, search).state !== 'missing') ?? paths[0] ?? name;
-}
-
-function namesIn(folder: string): readonly string[] {
-  try {
-    return readdirSync(folder).sort();
-  } catch {
-    // A folder that is not there, or not for this user, names no modules.
-    return [];
-  }
-}
-
-function readModuleFile(file: string): ReadonlyMap<string, string> | undefined {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch {
-    return undefined;
-  }
-  const fields = new Map<string, string>();
-  for (const line of text.split('\n')) {
-    const found = /^\s*([\w-]+)\s*:\s*(.*?)\s*$/.exec(line);
-    if (found !== null) fields.set(found[1] ?? '', found[2] ?? '');
-  }
-  return fields;
-}
-
 function lookAt(place: Place, search: Search): ModuleCandidate {
-  const { path, family, source } = place;
+  const { path, family, source, parameters } = place;
   const inspection = inspectLibrary(path, search);
   const warning = inspection.state === 'found' ? moduleWarning(path, search.environment) : undefined;
   const finding =
     inspection.state === 'found' && place.passedOver !== undefined
       ? { state: 'passed-over' as const, detail: place.passedOver }
       : inspection;
-  return { path, family, source, ...finding, ...(warning === undefined ? {} : { warning }) };
-}
-
-function familyOf(path: string): string {
-  return familiesByName.find(({ pattern }) => pattern.test(baseName(path)))?.family ?? 'unknown';
-}
-
-function baseName(path: string): string {
-  return win32.basename(path);
+  return {
+    ...{ path, family, source, ...finding },
+    ...(warning === undefined ? {} : { warning }),
+    ...(parameters === undefined ? {} : { parameters }),
+  };
 }

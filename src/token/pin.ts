@@ -6,6 +6,8 @@ import type { PinSource } from './token-uri.js';
 
 /** Holds the PIN itself; never handed to a child process as an environment variable. */
 export const pinVariable = 'ETOKEN_BRIDGE_PIN';
+/** The same for the PIN that some keys want before each signature. */
+export const signaturePinVariable = 'ETOKEN_BRIDGE_SIGNATURE_PIN';
 
 const redacted = '[PIN]';
 /** No token takes a PIN of this many bytes. */

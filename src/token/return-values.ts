@@ -1,4 +1,5 @@
 import type { DeviceErrorCode } from '../errors.js';
+import type { PinKind } from './host-protocol.js';
 
 /** The names of PKCS#11's return values (PKCS#11 v2.40, pkcs11t.h). */
 const returnValueNames: Readonly<Partial<Record<number, string>>> = {
@@ -116,7 +117,22 @@ export interface ReturnValueMeaning {
 const plugIn = 'plug the token in again, wait until its light is steady, and repeat the command';
 const unlockPin =
   'the holder of the administrator PIN or PUK can unlock it with the software of the vendor; nothing here can';
-const askPin = 'check the PIN; it was tried once and is not tried again, so that the token does not lock';
+/** What a PIN is called in messages. */
+const pinNames: Readonly<Record<PinKind, string>> = { user: 'the PIN', signature: 'the PIN for signatures' };
+/** The flags of a token are those of the user's PIN. */
+const whereTries: Readonly<Record<PinKind, string>> = {
+  user: 'look at what `etoken-bridge token list` says of it before another',
+  signature: 'look at it with the software of the vendor before another',
+};
+const triedHint = (pin: PinKind): string =>
+  `${pinNames[pin]} was given once and may have counted as a wrong try; ${whereTries[pin]}`;
+const enteredHint = (pin: PinKind): string =>
+  `if it waits for a PIN at the reader, be quicker; one that was entered may have counted as a wrong try; ${whereTries[pin]}`;
+const whyLoginsFail = 'some tokens answer a wrong PIN like this, and some a login while another program uses them';
+const whatVendorMeans = 'the manual of the vendor says what its own number means';
+const askVendor = `${whatVendorMeans}; ${plugIn}`;
+const askPinHint = (pin: PinKind): string =>
+  `check ${pinNames[pin]}; it was tried once and is not tried again, so that the token does not lock`;
 
 const removed = (words: string): ReturnValueMeaning => ({ code: 'token-removed', words, hint: plugIn });
 const refused = (words: string): ReturnValueMeaning => ({
@@ -125,9 +141,31 @@ const refused = (words: string): ReturnValueMeaning => ({
   hint: '`etoken-bridge token check` shows which digests the token signs, and in which way',
 });
 
+/** What a token says of a PIN. Only the user's can be changed here. */
+function meaningsOfPin(pin: PinKind): Readonly<Partial<Record<number, ReturnValueMeaning>>> {
+  const name = pinNames[pin];
+  const hint = askPinHint(pin);
+  const change = pin === 'user' ? '`etoken-bridge token change-pin` or ' : '';
+  return {
+    0xa0: { code: 'pin-incorrect', words: `${name} is wrong`, hint },
+    0xa1: { code: 'pin-incorrect', words: `${name} has characters that the token does not take`, hint },
+    0xa2: { code: 'pin-incorrect', words: `${name} is too short or too long for the token`, hint },
+    0xa3: {
+      code: 'function-failed',
+      words: `${name} has expired`,
+      hint: `change it with ${change}the software of the vendor, then repeat the command`,
+    },
+    0xa4: { code: 'pin-locked', words: `${name} is locked`, hint: unlockPin },
+  };
+}
+
 /** What users are told, by return value. Those without an entry are `function-failed` in their plain name. */
 export const returnValueMeanings: Readonly<Partial<Record<number, ReturnValueMeaning>>> = {
-  0x2: { code: 'function-failed', words: 'the library of the token ran out of memory' },
+  0x2: {
+    code: 'function-failed',
+    words: 'the library of the token ran out of memory',
+    hint: 'end other programs and repeat the command',
+  },
   0x3: removed('the slot is no longer there'),
   0x5: {
     code: 'function-failed',
@@ -140,9 +178,17 @@ export const returnValueMeanings: Readonly<Partial<Record<number, ReturnValueMea
     hint: `${plugIn}; a key with a PIN of its own for signatures fails like this too`,
   },
   0x30: removed('the token does not answer any more, or was removed'),
-  0x31: { code: 'function-failed', words: 'the memory of the token is full' },
+  0x31: {
+    code: 'function-failed',
+    words: 'the memory of the token is full',
+    hint: 'remove what is not needed from it with the software of the vendor, or plug it in again',
+  },
   0x32: removed('the token was removed'),
-  0x50: { code: 'function-failed', words: 'it was cancelled at the reader or in the window of the vendor' },
+  0x50: {
+    code: 'function-failed',
+    words: 'it was cancelled at the reader or in the window of the vendor',
+    hint: 'repeat the command, and confirm there',
+  },
   0x62: refused('the token refuses a key of this size'),
   0x63: refused('the token refuses the mechanism for this kind of key'),
   0x68: {
@@ -152,15 +198,7 @@ export const returnValueMeanings: Readonly<Partial<Record<number, ReturnValueMea
   },
   0x70: refused('the token refuses the mechanism'),
   0x71: refused('the token refuses the mechanism'),
-  0xa0: { code: 'pin-incorrect', words: 'the PIN is wrong', hint: askPin },
-  0xa1: { code: 'pin-incorrect', words: 'the PIN has characters that the token does not take', hint: askPin },
-  0xa2: { code: 'pin-incorrect', words: 'the PIN is too short or too long for the token', hint: askPin },
-  0xa3: {
-    code: 'function-failed',
-    words: 'the PIN has expired',
-    hint: 'change it with the software of the vendor, then repeat the command',
-  },
-  0xa4: { code: 'pin-locked', words: 'the PIN is locked', hint: unlockPin },
+  ...meaningsOfPin('user'),
   0xb0: removed('the session with the token was closed'),
   0xb1: {
     code: 'function-failed',
@@ -170,15 +208,21 @@ export const returnValueMeanings: Readonly<Partial<Record<number, ReturnValueMea
   0xb3: removed('the session with the token is gone'),
   0xe0: removed('no token is in the slot any more'),
   0xe1: removed('the token is not recognised'),
+  0xe2: { code: 'function-failed', words: 'the token is write-protected' },
   0x101: {
     code: 'function-failed',
     words: 'the token wants another login before it signs',
-    hint: 'the key has a PIN of its own for signatures: give it as the signature PIN',
+    hint: 'the key has a second PIN, for signatures: give it with --signature-pin-file FILE or ETOKEN_BRIDGE_SIGNATURE_PIN',
   },
   0x102: {
     code: 'pin-missing',
     words: 'no user PIN has been set on the token',
     hint: 'set one with the software of the vendor',
+  },
+  0x190: {
+    code: 'function-failed',
+    words: 'the library of the token has forgotten that it was started',
+    hint: 'repeat the command; if it happens again, update the software of the token vendor',
   },
   0x104: {
     code: 'function-failed',
@@ -193,16 +237,109 @@ export const returnValueMeanings: Readonly<Partial<Record<number, ReturnValueMea
  */
 const refusalsOfSigning: readonly number[] = [0x7, 0x20, 0x21, 0x54];
 
-/** What a return value of a function means. */
-export function meaningOf(functionName: string | undefined, value: number): ReturnValueMeaning {
-  const ofSigning = functionName === 'C_SignInit' || functionName === 'C_Sign';
-  if (ofSigning && refusalsOfSigning.includes(value)) return refused('the token refuses the mechanism');
-  const known = returnValueMeanings[value];
-  if (functionName === 'C_Login' && (value === 0x5 || value === 0x6)) {
-    const words = 'the login failed, and the token does not say why';
-    return { code: 'function-failed', words, hint: 'some tokens answer a wrong PIN like this; it was tried once' };
-  }
-  return known ?? { code: 'function-failed', words: 'the token or its library failed' };
+const anotherPin = 'choose another new PIN; the old one still holds';
+const newPinRefused = (words: string): ReturnValueMeaning => ({ code: 'new-pin-refused', words, hint: anotherPin });
+
+/** What is different when a PIN is changed: characters and length are then those of the new one. */
+const meaningsOfChange: Readonly<Partial<Record<number, ReturnValueMeaning>>> = {
+  0x101: {
+    code: 'function-failed',
+    words: 'the token wants another login before it changes the PIN',
+    hint: 'change it with the software of the vendor',
+  },
+  0x54: {
+    code: 'function-failed',
+    words: 'the library of the token cannot change PINs',
+    hint: 'change it with the software of the vendor',
+  },
+  0xa1: newPinRefused('the new PIN has characters that the token does not take'),
+  0xa2: newPinRefused('the new PIN is too short or too long for the token'),
+  // That `token change-pin` helps is what other functions say.
+  0xa3: {
+    code: 'function-failed',
+    words: 'the PIN has expired, and the token does not let it be changed in this way',
+    hint: 'change it with the software of the vendor',
+  },
+  0x1b8: newPinRefused('the new PIN is too simple for the token'),
+};
+
+/**
+ * After these of C_Login the PIN was not looked at, or the token says what became of it: CANCEL, SLOT_ID_INVALID,
+ * FUNCTION_CANCELED, FUNCTION_NOT_SUPPORTED, PIN_*, SESSION_*, TOKEN_NOT_PRESENT, TOKEN_NOT_RECOGNIZED, USER_*,
+ * CRYPTOKI_NOT_INITIALIZED. Vendors have numbers of their own for a wrong PIN.
+ */
+const clearOfLogin: readonly number[] = [
+  ...[0x1, 0x3, 0x50, 0x54, 0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xb0, 0xb3, 0xe0, 0xe1],
+  ...[0x100, 0x101, 0x102, 0x103, 0x104, 0x105, 0x190],
+];
+/** After these of C_SetPIN the old PIN holds for certain. */
+const clearOfChange: readonly number[] = [
+  ...[0x50, 0x54, 0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xb5, 0xe2, 0x100, 0x101, 0x102, 0x1b8],
+];
+
+/** The names of the return values of C_SetPIN after which the old PIN holds for certain. */
+export const refusalsOfChange: readonly string[] = clearOfChange.map(returnValueName);
+
+/** A function that a PIN is given to. */
+interface PinCall {
+  readonly special: Readonly<Partial<Record<number, ReturnValueMeaning>>>;
+  readonly clear: readonly number[];
+  readonly failed: string;
 }
 
-export const pinHints: { readonly unlock: string; readonly ask: string } = { unlock: unlockPin, ask: askPin };
+const ofLogin: Readonly<Record<PinKind, PinCall>> = {
+  user: { special: meaningsOfPin('user'), clear: clearOfLogin, failed: 'the login failed' },
+  signature: {
+    special: meaningsOfPin('signature'),
+    clear: clearOfLogin,
+    failed: 'the login for the signature failed',
+  },
+};
+const ofChange: PinCall = { special: meaningsOfChange, clear: clearOfChange, failed: 'the change failed' };
+
+/** Functions that give a PIN to the token. */
+export const pinFunctions: readonly string[] = ['C_Login', 'C_SetPIN'];
+
+/**
+ * What a return value of a function means.
+ *
+ * @param pin which PIN was given, for C_Login.
+ */
+export function meaningOf(functionName: string | undefined, value: number, pin: PinKind = 'user'): ReturnValueMeaning {
+  const ofSigning = functionName === 'C_SignInit' || functionName === 'C_Sign';
+  if (ofSigning && refusalsOfSigning.includes(value)) return refused('the token refuses the mechanism');
+  if (functionName === 'C_SetPIN') return meaningOfPinCall(value, 'user', ofChange);
+  if (functionName === 'C_Login') return meaningOfPinCall(value, pin, ofLogin[pin]);
+  return returnValueMeanings[value] ?? unnamed(value);
+}
+
+function unnamed(value: number): ReturnValueMeaning {
+  const hint = value >= vendorDefined ? askVendor : plugIn;
+  return { code: 'function-failed', words: 'the token or its library failed', hint };
+}
+
+/** A PIN was given: what is not clear may have cost a try, and must not say that the command be repeated. */
+function meaningOfPinCall(value: number, pin: PinKind, { special, clear, failed }: PinCall): ReturnValueMeaning {
+  const known = special[value] ?? returnValueMeanings[value];
+  if (clear.includes(value)) return known ?? unnamed(value);
+  const says = known !== undefined && !doesNotSayWhy.includes(value);
+  const words = `${failed}, and the token does not say why`;
+  const why = value >= vendorDefined ? whatVendorMeans : whyLoginsFail;
+  return {
+    code: known?.code ?? 'function-failed',
+    words: says ? known.words : words,
+    hint: says ? triedHint(pin) : `${why}; ${triedHint(pin)}`,
+  };
+}
+
+/** GENERAL_ERROR and FUNCTION_FAILED: known, and of no help. */
+const doesNotSayWhy: readonly number[] = [0x5, 0x6];
+
+export const pinHints: {
+  readonly unlock: string;
+  readonly ask: (pin: PinKind) => string;
+  /** For a call with a PIN that was not answered. */
+  readonly tried: (pin: PinKind) => string;
+  /** The same where it was to be entered at the reader. */
+  readonly entered: (pin: PinKind) => string;
+} = { unlock: unlockPin, ask: askPinHint, tried: triedHint, entered: enteredHint };

@@ -41,6 +41,8 @@ export async function findSastCertificates(options: SastCertificateOptions): Pro
   const listed: SastCertificate[] = [];
   for (const one of found) {
     const unlocked = options.pin !== undefined && one.token.loginRequired;
+    // A token that is left out because it failed would be missed only when a phone does not trust it.
+    if (!unlocked && one.failure !== undefined) throw one.failure;
     const objects = unlocked ? await readPrivateObjects(one, options, options.pin) : one.objects;
     listed.push(...sastCertificatesOf(one.token, objects, unlocked || !one.token.loginRequired));
   }

@@ -1,10 +1,11 @@
 import { DeviceError } from '../errors.js';
+import type { Certificate } from '../x509/index.js';
 import type { LibraryDescription, TokenDescription } from './host-protocol.js';
 import { formatTokenUri, type TokenUri } from './token-uri.js';
 
 /** How many tries the PIN has left, as far as a token tells. `ok` also stands for a token that tells nothing. */
 export interface PinState {
-  readonly state: 'ok' | 'count-low' | 'final-try' | 'locked' | 'not-set';
+  readonly state: 'ok' | 'count-low' | 'final-try' | 'locked' | 'not-set' | 'to-be-changed';
   /** The state in words. */
   readonly words: string;
 }
@@ -17,6 +18,24 @@ export interface TokenKey {
   /** CKA_ID */
   readonly id: Uint8Array;
   readonly label: string;
+  /** Whether it wants a PIN for each signature; `undefined` when the private key cannot be seen without the PIN. */
+  readonly alwaysAuthenticates: boolean | undefined;
+  /** SHA-256 of its SubjectPublicKeyInfo (32 bytes), where enough of the public key can be seen. */
+  readonly fingerprint: Uint8Array | undefined;
+}
+
+/** A certificate on a token, as it can be seen without a PIN. */
+export interface ListedCertificate {
+  readonly certificate: Certificate;
+  /** CKA_ID */
+  readonly id: Uint8Array;
+  readonly label: string;
+}
+
+/** What a token can be seen to hold. */
+export interface TokenContents {
+  readonly keys: readonly TokenKey[];
+  readonly certificates: readonly ListedCertificate[];
 }
 
 /** A token in a slot. */
@@ -28,25 +47,36 @@ export interface TokenInfo {
   readonly model: string;
   /** `major.minor` */
   readonly firmware: string;
+  /** `major.minor` */
+  readonly hardware: string;
   /** Changes when tokens are plugged in in another order: never a way to name a token. */
   readonly slotId: number;
   readonly slotDescription: string;
   readonly slotManufacturer: string;
   readonly modulePath: string;
   readonly library: LibraryDescription;
+  /** The flags of CK_TOKEN_INFO as they are; {@link tokenFlagNames} has words for them. */
+  readonly flags: number;
   readonly initialised: boolean;
   readonly pin: PinState;
+  /** How long a PIN can be, in bytes of UTF-8, where the token tells that. */
+  readonly minPinLength: number | undefined;
+  readonly maxPinLength: number | undefined;
+  readonly writeProtected: boolean;
   readonly loginRequired: boolean;
   /** The PIN is entered at the reader. */
   readonly protectedAuthenticationPath: boolean;
   /** As far as they can be seen without a PIN; certificates tell of keys that cannot. */
   readonly keys: readonly TokenKey[];
+  /** As far as they can be seen without a PIN; empty unless the token was listed with its objects. */
+  readonly certificates: readonly ListedCertificate[];
   /** Names this token and its module (RFC 7512), ready to be pasted. */
   readonly uri: string;
 }
 
 /** Flags of CK_TOKEN_INFO (PKCS#11 v2.40, 3.4). */
 const tokenFlag = {
+  writeProtected: 0x2,
   loginRequired: 0x4,
   userPinInitialised: 0x8,
   protectedAuthenticationPath: 0x100,
@@ -54,7 +84,38 @@ const tokenFlag = {
   pinCountLow: 0x10000,
   pinFinalTry: 0x20000,
   pinLocked: 0x40000,
+  pinToBeChanged: 0x80000,
 } as const;
+
+/** All of them by number and name; those of the security officer's PIN too. */
+const flagNames: readonly (readonly [number, string])[] = [
+  [0x1, 'CKF_RNG'],
+  [0x2, 'CKF_WRITE_PROTECTED'],
+  [0x4, 'CKF_LOGIN_REQUIRED'],
+  [0x8, 'CKF_USER_PIN_INITIALIZED'],
+  [0x20, 'CKF_RESTORE_KEY_NOT_NEEDED'],
+  [0x40, 'CKF_CLOCK_ON_TOKEN'],
+  [0x100, 'CKF_PROTECTED_AUTHENTICATION_PATH'],
+  [0x200, 'CKF_DUAL_CRYPTO_OPERATIONS'],
+  [0x400, 'CKF_TOKEN_INITIALIZED'],
+  [0x800, 'CKF_SECONDARY_AUTHENTICATION'],
+  [0x10000, 'CKF_USER_PIN_COUNT_LOW'],
+  [0x20000, 'CKF_USER_PIN_FINAL_TRY'],
+  [0x40000, 'CKF_USER_PIN_LOCKED'],
+  [0x80000, 'CKF_USER_PIN_TO_BE_CHANGED'],
+  [0x100000, 'CKF_SO_PIN_COUNT_LOW'],
+  [0x200000, 'CKF_SO_PIN_FINAL_TRY'],
+  [0x400000, 'CKF_SO_PIN_LOCKED'],
+  [0x800000, 'CKF_SO_PIN_TO_BE_CHANGED'],
+  [0x1000000, 'CKF_ERROR_STATE'],
+];
+
+/** The flags of CK_TOKEN_INFO that are set, by name; one without a name as a hexadecimal number. */
+export function tokenFlagNames(flags: number): readonly string[] {
+  return Array.from({ length: 32 }, (_, bit) => 2 ** bit)
+    .filter((flag) => Math.floor(flags / flag) % 2 === 1)
+    .map((flag) => flagNames.find(([known]) => known === flag)?.[1] ?? `0x${flag.toString(16)}`);
+}
 
 const pinStates: Readonly<Record<PinState['state'], PinState>> = {
   ok: { state: 'ok', words: 'ok' },
@@ -62,6 +123,7 @@ const pinStates: Readonly<Record<PinState['state'], PinState>> = {
   'final-try': { state: 'final-try', words: 'one try is left before the PIN locks' },
   locked: { state: 'locked', words: 'locked' },
   'not-set': { state: 'not-set', words: 'no PIN has been set' },
+  'to-be-changed': { state: 'to-be-changed', words: 'must be changed: it is the first one, or has expired' },
 };
 
 /** The state of the user's PIN from the flags of CK_TOKEN_INFO; the worst one that is set. */
@@ -70,7 +132,8 @@ export function pinStateOf(flags: number): PinState {
   if ((flags & tokenFlag.pinFinalTry) !== 0) return pinStates['final-try'];
   if ((flags & tokenFlag.pinCountLow) !== 0) return pinStates['count-low'];
   const needsPin = (flags & tokenFlag.loginRequired) !== 0 && (flags & tokenFlag.userPinInitialised) === 0;
-  return needsPin ? pinStates['not-set'] : pinStates.ok;
+  if (needsPin) return pinStates['not-set'];
+  return (flags & tokenFlag.pinToBeChanged) === 0 ? pinStates.ok : pinStates['to-be-changed'];
 }
 
 /** What the host said of a token, in the form that is given out. */
@@ -78,26 +141,32 @@ export function tokenInfo(
   description: TokenDescription,
   library: LibraryDescription,
   modulePath: string,
-  keys: readonly TokenKey[] = [],
+  { keys, certificates }: TokenContents = { keys: [], certificates: [] },
 ): TokenInfo {
   const { flags, label, serialNumber } = description;
-  const { slotId, slotDescription, slotManufacturer, manufacturer, model, firmware } = description;
+  const { slotId, slotDescription, slotManufacturer, manufacturer, model, firmware, hardware } = description;
   return {
     label,
     serialNumber,
     manufacturer,
     model,
     firmware,
+    hardware,
     slotId,
     slotDescription,
     slotManufacturer,
     modulePath,
     library,
+    flags,
     initialised: (flags & tokenFlag.initialised) !== 0,
     pin: pinStateOf(flags),
+    minPinLength: description.minPinLength,
+    maxPinLength: description.maxPinLength,
+    writeProtected: (flags & tokenFlag.writeProtected) !== 0,
     loginRequired: (flags & tokenFlag.loginRequired) !== 0,
     protectedAuthenticationPath: (flags & tokenFlag.protectedAuthenticationPath) !== 0,
     keys,
+    certificates,
     uri: formatTokenUri({
       token: label,
       ...(serialNumber === '' ? { slotId } : { serial: serialNumber }),
@@ -134,11 +203,19 @@ export function matchesToken(token: TokenInfo, wanted: TokenUri): boolean {
  * The token that is meant: the one that matches, or the only one when nothing was asked for.
  *
  * @param tried what was looked at, in words, for the message when there is no token at all.
+ * @param explanations why the one that is meant may not be seen, in words.
  * @throws DeviceError `no-token`, `token-not-found`, `several-tokens`; the last two list the tokens with a URI each.
  */
-export function chooseToken(tokens: readonly TokenInfo[], wanted: TokenUri, tried: readonly string[] = []): TokenInfo {
+export function chooseToken(
+  tokens: readonly TokenInfo[],
+  wanted: TokenUri,
+  tried: readonly string[] = [],
+  explanations: readonly string[] = [],
+): TokenInfo {
+  const indented = (lines: readonly string[]): string => lines.map((line) => `\n  ${line}`).join('');
   if (tokens.length === 0) {
-    const where = tried.length > 0 ? `; tried:\n${tried.map((line) => `  ${line}`).join('\n')}` : '';
+    const lines = [...tried, ...explanations];
+    const where = lines.length > 0 ? `; tried:${indented(lines)}` : '';
     throw new DeviceError('no-token', `no token was found${where}`, {}, { hint: noTokenHint });
   }
   const matching = tokens.filter((token) => matchesToken(token, wanted));
@@ -146,7 +223,7 @@ export function chooseToken(tokens: readonly TokenInfo[], wanted: TokenUri, trie
   if (first === undefined) {
     throw new DeviceError(
       'token-not-found',
-      `no token is ${describeWanted(wanted)}; there are:\n${listTokenUris(tokens)}`,
+      `no token is ${describeWanted(wanted)}; there are:\n${listTokenUris(tokens)}${indented(explanations)}`,
       {},
       { hint: 'give one of these URIs, or plug in the token that is meant' },
     );

@@ -5,8 +5,9 @@ import { formatName, rsaModulus, type Certificate } from '../x509/index.js';
 import { wantedUri, type ChosenToken, type TokenAccess, type WantedToken } from './module-hosts.js';
 import { selectSigningKey, type SigningKey } from './key-matching.js';
 import type { Pin } from './pin.js';
+import { requireSignaturePin } from './signature-pin.js';
 import { nameToken, tokenInfo, type TokenInfo } from './token-info.js';
-import { keysOf } from './token-keys.js';
+import { contentsOf } from './token-keys.js';
 import { unlockToken, type PinRequest, type UnlockOptions } from './unlock.js';
 
 export interface TokenSignerOptions extends TokenAccess, WantedToken, UnlockOptions {
@@ -14,7 +15,11 @@ export interface TokenSignerOptions extends TokenAccess, WantedToken, UnlockOpti
   readonly sessions?: number;
   /** The certificate, for a token that has none; it must be for the key on the token. */
   readonly certificate?: Certificate;
-  /** For a key with a PIN of its own for signatures; the token's PIN unless given. Asked for only when it is needed. */
+  /**
+   * For a key that wants a PIN for each signature, asked for only when one does: CKA_ALWAYS_AUTHENTICATE says so, or the
+   * first signature fails with CKR_USER_NOT_LOGGED_IN. `undefined` from it is the user's PIN, where the token is known
+   * to take that one for both.
+   */
   readonly signaturePin?: PinRequest;
 }
 
@@ -72,23 +77,16 @@ export async function bindSigner(chosen: ChosenToken, options: TokenSignerOption
       );
     }
     const { library, modulePath } = chosen.token;
-    const token = tokenInfo(description, library, modulePath, keysOf(objects));
-    const signaturePin = await askSignaturePin(signingKey, { ...chosen, token }, options, pin);
-    return new HostSigner({ ...chosen, token }, signingKey, certificate, signaturePin, options.sessions ?? 1);
+    const token = tokenInfo(description, library, modulePath, contentsOf(objects));
+    const bound: ChosenToken = { ...chosen, token };
+    const signaturePin = signingKey.key.alwaysAuthenticates
+      ? await requireSignaturePin(bound, options.signaturePin, pin)
+      : undefined;
+    return new HostSigner(bound, signingKey, certificate, signaturePin, options);
   } catch (error) {
     await host.close();
     throw error;
   }
-}
-
-async function askSignaturePin(
-  { key }: SigningKey,
-  { token, warnings }: ChosenToken,
-  { signaturePin }: TokenSignerOptions,
-  pin: Pin | undefined,
-): Promise<Pin | undefined> {
-  if (!key.alwaysAuthenticates) return undefined;
-  return (await signaturePin?.(token, warnings)) ?? pin;
 }
 
 /** A token signer, bound to the host that holds its token. */
@@ -100,7 +98,10 @@ export class HostSigner implements TokenSigner {
   readonly #chosen: ChosenToken;
   readonly #key: Uint8Array;
   readonly #signatureLength: number;
-  readonly #signaturePin: Pin | undefined;
+  #signaturePin: Pin | undefined;
+  readonly #askSignaturePin: () => Promise<Pin | undefined>;
+  /** Asked for once, however many signatures wait for it. */
+  #asked: Promise<Pin | undefined> | undefined;
   readonly #sessions: number;
   /** The way that the token is known to take; the shorter one until it refuses that. */
   #way: SigningWay = 'digest-info';
@@ -110,7 +111,7 @@ export class HostSigner implements TokenSigner {
     { key }: SigningKey,
     certificate: Certificate,
     signaturePin: Pin | undefined,
-    sessions: number,
+    { sessions = 1, signaturePin: request }: Pick<TokenSignerOptions, 'sessions' | 'signaturePin'>,
   ) {
     this.certificate = certificate;
     this.token = chosen.token;
@@ -119,6 +120,7 @@ export class HostSigner implements TokenSigner {
     this.#key = key.handle;
     this.#signatureLength = rsaModulus(certificate.publicKey).length;
     this.#signaturePin = signaturePin;
+    this.#askSignaturePin = async () => request?.(chosen.token, chosen.warnings);
     // A login for each signature is one after the other by its nature.
     this.#sessions = key.alwaysAuthenticates ? 1 : Math.min(Math.max(Math.trunc(sessions), 1), mostSessions);
   }
@@ -157,6 +159,21 @@ export class HostSigner implements TokenSigner {
    * @throws DeviceError; ProofError `key-mismatch`
    */
   async signInOneWay(way: SigningWay, requests: readonly SignRequest[]): Promise<readonly Uint8Array[]> {
+    const before = this.#signaturePin;
+    try {
+      return await this.#ask(way, requests);
+    } catch (error) {
+      // A key with a PIN of its own, of which the token does not tell (5110 CC). The user's PIN is not tried here.
+      const wantsPin = error instanceof DeviceError && error.returnValue === 'CKR_USER_NOT_LOGGED_IN';
+      if (!wantsPin || before !== undefined) throw error;
+      this.#asked ??= this.#askSignaturePin();
+      this.#signaturePin = await this.#asked;
+      if (this.#signaturePin === undefined) throw error;
+      return this.#ask(way, requests);
+    }
+  }
+
+  async #ask(way: SigningWay, requests: readonly SignRequest[]): Promise<readonly Uint8Array[]> {
     const mechanisms = requests.map(({ digestAlgorithm }) =>
       way === 'hash' ? hashMechanisms[digestAlgorithm].value : plainMechanism.value,
     );
@@ -180,7 +197,7 @@ export class HostSigner implements TokenSigner {
   async readToken(): Promise<TokenInfo> {
     const { slotId, library, modulePath } = this.token;
     const description = await this.#chosen.opened.host.request('token', { slotId }, nameToken(this.token));
-    return tokenInfo(description, library, modulePath, this.token.keys);
+    return tokenInfo(description, library, modulePath, this.token);
   }
 
   /** A digest first, because that is all that has to travel to the token; by trying, not by the list of mechanisms. */

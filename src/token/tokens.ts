@@ -2,12 +2,14 @@
  * What can be asked of tokens. Each function starts the processes that hold the modules first and loads what decodes
  * and verifies while they start: that is what a short command waits for.
  */
+import type { ChangePinOptions } from './change-pin.js';
 import type { TokenCheck, TokenCheckOptions } from './check-token.js';
 import type { ListTokensOptions, TokenSurvey } from './inventory.js';
 import { openChosenToken, wantedUri, type ChosenToken } from './module-hosts.js';
 import type { ExportedCertificate, SastCertificate, SastCertificateOptions } from './sast-certificates.js';
 import type { TokenInfo } from './token-info.js';
 import type { HostSigner, TokenSigner, TokenSignerOptions } from './token-signer.js';
+import type { TokenEvent, WatchTokensOptions } from './watch-tokens.js';
 
 /**
  * The tokens that are plugged in. A token that two modules show is listed once, by the module that is tried first.
@@ -86,6 +88,30 @@ export async function checkToken(options: TokenCheckOptions): Promise<TokenCheck
   } finally {
     await signer.close();
   }
+}
+
+/**
+ * Changes the PIN of a token's user. The present PIN is tried once, and only after the new one is known to have a length
+ * that the token takes.
+ *
+ * @returns the token as it is afterwards.
+ * @throws DeviceError `pin-incorrect`, `pin-locked`, `pin-final-try`, `pin-missing`, `new-pin-refused` and those of
+ *   choosing a token; InputError `usage` when the new PIN is the present one, too short or too long
+ */
+export async function changeTokenPin(options: ChangePinOptions): Promise<TokenInfo> {
+  const { changePinOf } = await import('./change-pin.js');
+  return changePinOf(options);
+}
+
+/**
+ * Tells which tokens are there, then each that is plugged in or pulled out, until `signal` says stop. No PIN is asked
+ * for. A module that fails is told as an event and tried again.
+ *
+ * @throws DeviceError `module-missing` and others, see {@link surveyTokens}, when there is nothing to watch
+ */
+export async function* watchTokens(options: WatchTokensOptions): AsyncGenerator<TokenEvent, void, undefined> {
+  const { watchTokenEvents } = await import('./watch-tokens.js');
+  yield* watchTokenEvents(options);
 }
 
 async function openSigner(options: TokenSignerOptions): Promise<HostSigner> {

@@ -49,7 +49,12 @@ export async function unlockToken(chosen: ChosenToken, options: UnlockOptions): 
   return { objects, description: objects.token, pin };
 }
 
-function requireUsablePin(token: TokenInfo, useFinalTry: boolean): void {
+/**
+ * Refuses to spend a try that could not succeed, or that would be the last one.
+ *
+ * @throws DeviceError `pin-locked`, `pin-missing`, `pin-final-try`
+ */
+export function requireUsablePin(token: TokenInfo, useFinalTry: boolean): void {
   const name = nameToken(token);
   switch (token.pin.state) {
     case 'locked':
@@ -74,6 +79,7 @@ function requireUsablePin(token: TokenInfo, useFinalTry: boolean): void {
         },
       );
     case 'count-low':
+    case 'to-be-changed':
     case 'ok':
   }
 }

@@ -45,7 +45,7 @@ const cases: readonly (readonly [line: string, offered: readonly string[]])[] = 
     ],
   ],
   ['etb c', ['cluster', 'completion', 'ctl']],
-  ['etb token ', ['certificates', 'check', 'export', 'list', 'modules']],
+  ['etb token ', ['certificates', 'change-pin', 'check', 'export', 'list', 'modules', 'watch']],
   ['etb itl ', ['backup-key', 'create', 'diff', 'empty', 'reset', 'show', 'verify']],
   ['etb file ', ['decrypt', 'encrypt', 'sign', 'strip', 'verify', 'watch']],
   ['etb file sign CTL', ['CTLFile.tlv']],

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, expect } from 'vitest';
+import { expect } from 'vitest';
+import { makeTemporaryFolder } from '../temporary-folders.js';
 
 export const root: string = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -79,9 +79,7 @@ function escaped(text: string): RegExp {
 
 /** A folder that is gone when the tests of the file are done. */
 export function temporaryFolder(): string {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'etoken-bridge-cli-')));
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
+  return makeTemporaryFolder('etoken-bridge-cli-');
 }
 
 /** Every file below a folder with its content, to tell whether anything changed. */

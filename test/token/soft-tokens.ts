@@ -1,8 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
 import {
   createSastToken,
   createSoftHsm,
@@ -13,6 +11,7 @@ import {
 } from 'softhsm-config';
 import { digestOf, type DigestAlgorithm, type SignRequest } from '../../src/signer/index.js';
 import { Pin, type Environment, type PinRequest } from '../../src/token/index.js';
+import { makeTemporaryFolder } from '../temporary-folders.js';
 
 /** Not four digits: a shorter one could stand in a message by chance. */
 export const rightPin = 'Kv7#rJ2-right';
@@ -20,9 +19,7 @@ export const wrongPin = 'Qx9#mT4-wrong';
 
 /** A folder that is gone when the tests of the file are done. */
 export function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'etoken-bridge-token-'));
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
+  return makeTemporaryFolder('etoken-bridge-token-');
 }
 
 /** A SoftHSM2 of a test's own, with soft eTokens in it. */
@@ -66,9 +63,20 @@ export function requestFor(digestAlgorithm: DigestAlgorithm, message: Uint8Array
 
 /** Whether a process is there, and not only waiting to be reaped. */
 export function isRunning(processId: number): boolean {
-  const { stdout } = spawnSync('ps', ['-o', 'stat=', '-p', String(processId)], { encoding: 'utf8' });
-  const state = stdout.trim();
+  const state = stateOf(processId);
   return state !== '' && !state.startsWith('Z');
+}
+
+/** The letter of a process's state; empty when there is none. */
+function stateOf(processId: number): string {
+  if (!existsSync('/proc/self/stat')) {
+    return spawnSync('ps', ['-o', 'stat=', '-p', String(processId)], { encoding: 'utf8' }).stdout.trim();
+  }
+  try {
+    return readFileSync(`/proc/${String(processId)}/stat`, 'latin1').replace(/^.*\) /s, '');
+  } catch {
+    return '';
+  }
 }
 
 export async function waitUntil(condition: () => boolean, milliseconds = 30_000): Promise<boolean> {

@@ -1,7 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { createPublicKey, generateKeyPairSync, randomBytes, type JsonWebKey, type KeyObject } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { createSoftToken, generateTokenKey, issueSastCertificate } from 'softhsm-config';
@@ -17,6 +16,7 @@ import {
   type TokenSignerOptions,
 } from '../../src/token/index.js';
 import { buildFaultShim, shimMissing, type FaultShim } from '../fault-shim/build.js';
+import { makeStrictKey } from './odd-token.js';
 import {
   isRunning,
   makeSoftTokens,
@@ -240,7 +240,7 @@ describe('a key that wants a login for each signature', () => {
   test('gets one, between C_SignInit and C_Sign', async () => {
     const own = await makeSoftTokens(join(folder, 'always'), []);
     const token = await createSoftToken(own.softHsm, { label: 'always', pin: rightPin, soPin: '12345678' });
-    const publicKey = makeStrictKey(own, token.serialNumber);
+    const publicKey = makeStrictKey(own.softHsm, token.serialNumber, rightPin);
     const certificate = await issueSastCertificate({ commonName: 'SAST-STRICT', authority: own.authority, publicKey });
     const open = (more: Partial<TokenSignerOptions>): Promise<TokenSigner> =>
       openTokenSigner({ environment: own.environment, pin: pinSource().ask, certificate, sessions: 2, ...more });
@@ -261,29 +261,6 @@ describe('a key that wants a login for each signature', () => {
     expect(second.asked()).toBe(1);
     await wrong.close();
   });
-
-  /** Makes a key with CKA_ALWAYS_AUTHENTICATE, which softhsm-config has no use for, in a process of its own. */
-  function makeStrictKey(own: SoftTokens, serialNumber: string): KeyObject {
-    const program = `
-      const p = require(process.argv[1]); const l = new p.PKCS11(); l.load(process.argv[2]); l.C_Initialize();
-      const slot = l.C_GetSlotList(true).find((s) => l.C_GetTokenInfo(s).serialNumber.trim() === process.argv[3]);
-      const s = l.C_OpenSession(slot, 6); l.C_Login(s, 1, process.argv[4]);
-      const pair = l.C_GenerateKeyPair(s, { mechanism: p.CKM_RSA_PKCS_KEY_PAIR_GEN },
-        [[p.CKA_TOKEN, true], [p.CKA_MODULUS_BITS, 2048], [p.CKA_PUBLIC_EXPONENT, Buffer.from([1, 0, 1])]].map(([type, value]) => ({ type, value })),
-        [[p.CKA_TOKEN, true], [p.CKA_PRIVATE, true], [p.CKA_SENSITIVE, true], [p.CKA_SIGN, true], [p.CKA_ALWAYS_AUTHENTICATE, true]]
-          .map(([type, value]) => ({ type, value })));
-      const read = (type) => l.C_GetAttributeValue(s, pair.publicKey, [{ type }])[0].value.toString('base64url');
-      console.log(JSON.stringify({ kty: 'RSA', n: read(p.CKA_MODULUS), e: read(p.CKA_PUBLIC_EXPONENT) }));
-      l.C_Finalize();`;
-    const pkcs11js = createRequire(import.meta.url).resolve('pkcs11js');
-    const words = ['-e', program, pkcs11js, own.softHsm.module, serialNumber, rightPin];
-    const result = spawnSync(process.execPath, words, {
-      encoding: 'utf8',
-      env: { ...process.env, ...own.softHsm.environment },
-    });
-    if (result.status !== 0) throw new Error(result.stderr);
-    return createPublicKey({ key: JSON.parse(result.stdout) as JsonWebKey, format: 'jwk' });
-  }
 });
 
 describe('checkToken', () => {
@@ -542,7 +519,12 @@ describe.skipIf(shimMissing !== undefined)('a token that fails', () => {
 
   test('the environment of the module has no PIN in it', async () => {
     // The shim reads its rules from the file that the environment names: variables do arrive, other than those of PINs.
-    const environment = { ...faulty.environment, ETOKEN_BRIDGE_PIN: rightPin, MY_PIN: rightPin };
+    const environment = {
+      ...faulty.environment,
+      ETOKEN_BRIDGE_PIN: rightPin,
+      ETOKEN_BRIDGE_SIGNATURE_PIN: rightPin,
+      MY_PIN: rightPin,
+    };
     const uri = { token: 'CTL one', pinSource: { kind: 'environment', name: 'MY_PIN' } } as const;
     shim.setRules();
     const signer = await openTokenSigner({ ...faulty, environment, uri });

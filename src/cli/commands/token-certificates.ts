@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { formatHex, printable } from '../../bytes/index.js';
-import { listSastCertificates, type SastCertificate } from '../../token/index.js';
+import { listSastCertificates, nameToken, type SastCertificate, type TokenInfo } from '../../token/index.js';
 import { formatName } from '../../x509/index.js';
 import { exitCode } from '../exit-code.js';
 import type { Output } from '../output.js';
 import { requireToken, tokenChoice } from '../token-choice.js';
+import { describeTokenCertificate, describeTokenReference } from '../token-document.js';
 import { certificateSearch, wantsLogin } from './token-login.js';
 import type { TokenCommandOptions } from './token.js';
 
@@ -12,7 +13,7 @@ import type { TokenCommandOptions } from './token.js';
 export async function showCertificates(options: TokenCommandOptions, output: Output): Promise<number> {
   const choice = tokenChoice(options);
   const certificates = await listSastCertificates(await certificateSearch(options, choice, output));
-  if (certificates.length === 0) await requireToken(choice);
+  if (certificates.length === 0) await requireToken(choice, output);
   output.result(certificates.map(formatCertificate).join('\n'), {
     certificates: certificates.map(describeCertificate),
   });
@@ -35,26 +36,20 @@ function formatCertificate({ token, certificate, label, hasPrivateKey }: SastCer
       'key',
       `${certificate.keyType.toUpperCase()} ${String(certificate.keyBits)}, private key ${keyWords[`${hasPrivateKey}`]}`,
     ],
-    ['token', `${token.label} (serial ${token.serialNumber})${label === '' ? '' : `, object "${label}"`}`],
+    ['token', `${placeOf(token)}${label === '' ? '' : `, object "${label}"`}`],
   ];
   return rows.map(([name = '', value = '']) => `${name.padEnd(8)} ${printable(value)}\n`).join('');
 }
 
-function describeCertificate({ token, certificate, label, id, hasPrivateKey }: SastCertificate): object {
-  return {
-    subject: formatName(certificate.subject),
-    issuer: formatName(certificate.issuer),
-    serialNumber: formatHex(certificate.serialNumber),
-    notBefore: certificate.notBefore.toISOString(),
-    notAfter: certificate.notAfter.toISOString(),
-    sha1: sha1(certificate.der),
-    keyType: certificate.keyType,
-    keyBits: certificate.keyBits,
-    hasPrivateKey,
-    object: label,
-    id: formatHex(id),
-    token: { label: token.label, serialNumber: token.serialNumber, uri: token.uri },
-  };
+/** A token without a label or serial number is named by its slot. */
+function placeOf(token: TokenInfo): string {
+  const { label, serialNumber } = token;
+  return label === '' || serialNumber === '' ? nameToken(token) : `${label} (serial ${serialNumber})`;
+}
+
+function describeCertificate(found: SastCertificate): object {
+  const { token, hasPrivateKey } = found;
+  return { ...describeTokenCertificate(found), hasPrivateKey, token: describeTokenReference(token) };
 }
 
 function sha1(bytes: Uint8Array): string {

@@ -3,8 +3,9 @@ import { printable } from '../../bytes/index.js';
 import { formatName } from '../../x509/index.js';
 import { readCertificate } from '../certificates.js';
 import { exitCode } from '../exit-code.js';
+import { describeFailure, describeTokenReference } from '../token-document.js';
 import { formatTable, type Output } from '../output.js';
-import { pinRequest, tokenChoice } from '../token-choice.js';
+import { pinRequest, signaturePinRequest, tokenChoice } from '../token-choice.js';
 import type { TokenCommandOptions } from './token.js';
 
 /** `token check`. Exit code 3 when a digest cannot be signed in any way. */
@@ -14,6 +15,7 @@ export async function showCheck(options: TokenCommandOptions, output: Output): P
   const check = await checkToken({
     ...choice,
     pin: pinRequest(options, choice, output),
+    signaturePin: signaturePinRequest(options, output),
     useFinalPinTry: options.useFinalPinTry === true,
     ...(certificate === undefined ? {} : { certificate }),
   });
@@ -30,17 +32,25 @@ function formatCheck(check: TokenCheck): string {
     trial.error?.message ?? '',
   ]);
   const opened = `${nameToken(check.token)}, ${formatName(check.certificate.subject)}: opened in ${check.openMilliseconds.toFixed(0)} ms`;
-  const pin = `PIN: ${check.pin?.words ?? 'the token does not answer any more'}`;
-  return `${printable(opened)}\n${formatTable(['DIGEST', 'MECHANISM', 'RESULT', 'TOOK', ''], rows)}${pin}\n`;
+  const pin = `${nameOfPin(check)}: ${check.pin?.words ?? 'the token does not answer any more'}`;
+  const hints = [...new Set(check.trials.flatMap(({ error }) => error?.hint ?? []))];
+  const advice = hints.map((hint) => `hint: ${printable(hint)}\n`).join('');
+  return `${printable(opened)}\n${formatTable(['DIGEST', 'MECHANISM', 'RESULT', 'TOOK', ''], rows)}${advice}${pin}\n`;
+}
+
+/** The token tells of the user's PIN only, which says nothing of the other one that was refused. */
+function nameOfPin({ trials }: TokenCheck): string {
+  const ofPin = trials.some(({ error }) => error?.code === 'pin-incorrect' || error?.code === 'pin-locked');
+  return ofPin ? 'PIN of the user' : 'PIN';
 }
 
 function describeCheck(check: TokenCheck): object {
   const trial = ({ error, ...rest }: SigningTrial): object => ({
     ...rest,
-    error: error === undefined ? null : { code: error.code, message: error.message },
+    error: error === undefined ? null : describeFailure(error),
   });
   return {
-    token: { label: check.token.label, serialNumber: check.token.serialNumber, uri: check.token.uri },
+    token: describeTokenReference(check.token),
     subject: formatName(check.certificate.subject),
     ok: check.ok,
     openMilliseconds: check.openMilliseconds,

@@ -15,7 +15,7 @@ export async function exportCertificates(options: TokenCommandOptions, output: O
   const choice = tokenChoice(options);
   const exported = await exportSastCertificates(await certificateSearch(options, choice, output), format);
   if (exported.length === 0) {
-    await requireToken(choice);
+    await requireToken(choice, output);
     output.result('', { files: [] });
     const hint = wantsLogin(options) ? '' : '; --login also finds what is hidden without the PIN';
     output.note(`the tokens hold no SAST certificate: nothing was written${hint}`);

@@ -1,4 +1,4 @@
-import { findModules } from '../../token/index.js';
+import { findModules, knownTrouble } from '../../token/index.js';
 import { exitCode } from '../exit-code.js';
 import { formatTable, type Output } from '../output.js';
 import type { TokenCommandOptions } from './token.js';
@@ -15,9 +15,18 @@ export async function showModules(options: TokenCommandOptions, output: Output):
     shown.map(({ state, family, path, source, detail }) => [state, family, path, source, detail]),
   );
   output.result(table, {
-    modules: candidates.map((candidate) => ({ ...candidate, warning: candidate.warning ?? null })),
+    modules: candidates.map((candidate) => ({
+      ...candidate,
+      warning: candidate.warning ?? null,
+      parameters: candidate.parameters ?? null,
+      trouble: knownTrouble(candidate.family) ?? null,
+    })),
   });
   for (const { warning } of shown) if (warning !== undefined) output.warning(warning);
+  for (const family of new Set(found.map((one) => one.family))) {
+    const trouble = knownTrouble(family);
+    if (trouble !== undefined) output.note(`${family}: ${trouble}`);
+  }
   const missing = candidates.length - shown.length;
   if (missing > 0) output.note(`${String(missing)} more places have no module; --all lists them`);
   if (found.length > 0) return Promise.resolve(exitCode.done);

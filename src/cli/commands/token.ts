@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
 import type { OutputOptions } from '../output.js';
 import { declareCommand } from '../program.js';
-import { declareModuleOptions, declareTokenOptions, type TokenOptions } from '../token-options.js';
+import { declareLoginOptions, declareModuleOptions, declareTokenOptions, type TokenOptions } from '../token-options.js';
 
 /** The options of the commands that look at tokens. */
 export interface TokenCommandOptions extends OutputOptions, TokenOptions {
@@ -10,6 +10,8 @@ export interface TokenCommandOptions extends OutputOptions, TokenOptions {
   readonly out?: string;
   readonly format?: 'der' | 'pem';
   readonly certificate?: string;
+  readonly newPinFile?: string;
+  readonly interval?: string;
 }
 
 /** Declares the commands of the group `token`. */
@@ -36,7 +38,7 @@ export function declareTokenCommands(group: Command): void {
     'certificates',
     'the SAST certificates on the tokens, and whether the private key is there',
     (command) => {
-      declareTokenOptions(command);
+      declareLoginOptions(command);
       command.option('--login', 'log in to each token, to see private keys that are hidden without the PIN');
     },
     async (_operands, options, output) => (await import('./token-certificates.js')).showCertificates(options, output),
@@ -46,7 +48,7 @@ export function declareTokenCommands(group: Command): void {
     'export',
     'write each SAST certificate to <CN>.cer, ready for upload to Phone-SAST-trust',
     (command) => {
-      declareTokenOptions(command);
+      declareLoginOptions(command);
       command
         .option('--login', 'log in to each token, to find certificates that are hidden without the PIN')
         .requiredOption('--out <folder>', 'where the files are written; made when it is not there')
@@ -63,5 +65,28 @@ export function declareTokenCommands(group: Command): void {
       command.option('--certificate <file>', 'the certificate of the key, for a token that has none');
     },
     async (_operands, options, output) => (await import('./token-check.js')).showCheck(options, output),
+  );
+  declareCommand<TokenCommandOptions>(
+    group,
+    'watch',
+    'which tokens are there, then each that is plugged in or pulled out, until Ctrl-C',
+    (command) => {
+      declareModuleOptions(command);
+      command.option('--interval <seconds>', 'how long to wait between two looks', '2');
+    },
+    async (_operands, options, output) => (await import('./token-watch.js')).showWatch(options, output),
+  );
+  declareCommand<TokenCommandOptions>(
+    group,
+    'change-pin',
+    "change the PIN of a token's user",
+    (command) => {
+      declareModuleOptions(command);
+      command
+        .option('--pin-file <file>', 'file with the present PIN; else as for commands that sign')
+        .option('--new-pin-file <file>', 'file with the new PIN; else it is asked for twice')
+        .option('--use-final-pin-try', 'go on although a wrong PIN would lock the token');
+    },
+    async (_operands, options, output) => (await import('./token-change-pin.js')).changePin(options, output),
   );
 }
