@@ -2,7 +2,6 @@ import { printable } from '../bytes/index.js';
 import { InputError } from '../errors.js';
 import {
   chooseToken,
-  listTokens,
   matchesToken,
   nameToken,
   parseTokenUri,
@@ -93,10 +92,14 @@ export async function requireToken(choice: TokenChoice, output: Output): Promise
 /**
  * Throws when a PIN that nobody types would be tried on several tokens: it is right for one of them at the most.
  *
- * @throws DeviceError `several-tokens`, `no-token`, `token-not-found`
+ * @throws DeviceError `several-tokens`, `no-token`, `token-not-found`, and the failure of a module when none shows any
+ *   token
  */
 export async function requireOneToken(choice: TokenChoice): Promise<void> {
-  chooseToken(await listTokens(moduleOf(choice)), wantedUri(choice));
+  const { tokens, modules, absence } = await surveyTokens(moduleOf(choice));
+  const [failure] = modules.flatMap(({ failures }) => failures);
+  if (tokens.length === 0 && failure !== undefined) throw failure;
+  chooseToken(tokens, wantedUri(choice), [], absence);
 }
 
 function hasSingleOptions({ tokenLabel, tokenSerial }: TokenOptions): boolean {

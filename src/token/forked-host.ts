@@ -54,7 +54,10 @@ export class ForkedHost implements TokenHost {
     this.#pinVariables = options.pinVariables ?? [];
     this.#limits = new HostLimits(
       this.#record,
-      () => this.#lastRequest().atReader,
+      {
+        isAtReader: () => this.#lastRequest().atReader,
+        isClosing: () => this.#waiting.values().next().value?.kind === 'close',
+      },
       (overdue) => this.#stop(timeoutError(overdue, this.#lastRequest())),
     );
     this.#limits.set(options);

@@ -26,10 +26,18 @@ export interface Overdue {
   readonly limit: number;
 }
 
+/** What the host is asked meanwhile. */
+export interface Circumstances {
+  /** Whether a PIN is entered at the reader. */
+  readonly isAtReader: () => boolean;
+  /** Whether it is to let go of the module; one that is only started anew is finalised too, and used after it. */
+  readonly isClosing: () => boolean;
+}
+
 /** Watches, while a host is asked something, that no call takes too long. */
 export class HostLimits {
   readonly #record: CallRecord;
-  readonly #isAtReader: () => boolean;
+  readonly #circumstances: Circumstances;
   readonly #expired: (overdue: Overdue) => void;
   #callTimeout = defaultCallTimeout;
   #interactionTimeout = defaultInteractionTimeout;
@@ -39,10 +47,9 @@ export class HostLimits {
   #isAsked = false;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param isAtReader whether a PIN is entered at the reader meanwhile. */
-  constructor(record: CallRecord, isAtReader: () => boolean, expired: (overdue: Overdue) => void) {
+  constructor(record: CallRecord, circumstances: Circumstances, expired: (overdue: Overdue) => void) {
     this.#record = record;
-    this.#isAtReader = isAtReader;
+    this.#circumstances = circumstances;
     this.#expired = expired;
   }
 
@@ -82,9 +89,10 @@ export class HostLimits {
 
   /** How long a call may take, in milliseconds. */
   #limitOf(functionName: string): number {
-    if (closing.includes(functionName)) return Math.min(closeTimeout, this.#callTimeout);
+    if (closing.includes(functionName) && this.#circumstances.isClosing())
+      return Math.min(closeTimeout, this.#callTimeout);
     if (!interactive.includes(functionName)) return this.#callTimeout;
-    return this.#interactionTimeout * (this.#isAtReader() ? readerTimes : 1);
+    return this.#interactionTimeout * (this.#circumstances.isAtReader() ? readerTimes : 1);
   }
 
   /** Looks again when something may have taken too long. @param left not before that, in milliseconds. */

@@ -51,7 +51,7 @@ export class HostLogin {
       return true;
     } catch (error) {
       if (!(error instanceof HostFailureError)) throw error;
-      if (error.failure.returnValue === harmless) return false;
+      if (harmless !== undefined && error.failure.returnValue === harmless) return false;
       // Whatever the return value: some modules report a wrong PIN as a general error.
       this.#failedPin = pin;
       const tokenFlags = pin === 'user' ? this.#readFlags(slot) : undefined;

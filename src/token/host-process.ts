@@ -7,25 +7,27 @@ import { HostFailureError } from './host-library.js';
 import { HostModule } from './host-module.js';
 import type { HostFailure, HostReply, HostRequest, ModuleToOpen } from './host-protocol.js';
 import { HostSigning } from './host-signing.js';
+import { killOwnTree } from './process-tree.js';
 
 /** How long a host may live, in milliseconds, before it starts to watch its command from a thread of its own. */
 const watchAfter = 250;
+/** How often that thread looks, in milliseconds. */
+const watchInterval = 500;
+/** Libraries that pass on what is elsewhere: the first call may already wait for what never answers. */
+const passesOn = /p11-kit/i;
 
 let module: HostModule | undefined;
 let signing: HostSigning | undefined;
 let queue: Promise<void> = Promise.resolve();
+let isWatching = false;
 
 function send(reply: HostReply): void {
   recordCall(0, '');
   process.send?.(reply);
 }
 
-/** Nothing is left to do and nobody to tell: the library's exit handlers are skipped, vendors' crash there. */
-function end(): void {
-  process.kill(process.pid, 'SIGKILL');
-}
-
-function openModule({ modulePath, parameters }: ModuleToOpen): HostModule {
+async function openModule({ modulePath, parameters }: ModuleToOpen): Promise<HostModule> {
+  if (passesOn.test(modulePath)) await watchCommand();
   module ??= new HostModule(modulePath, parameters);
   return module;
 }
@@ -44,10 +46,10 @@ async function answer(request: HostRequest): Promise<Extract<HostReply, { answer
   switch (request.kind) {
     case 'tokens': {
       if (request.anew === true) module?.initializeAnew();
-      return openModule(request).tokens();
+      return (await openModule(request)).tokens();
     }
     case 'inventory': {
-      const opened = openModule(request);
+      const opened = await openModule(request);
       const { takeInventory } = await import('./host-inventory.js');
       return takeInventory(opened);
     }
@@ -80,20 +82,34 @@ async function handle(request: HostRequest): Promise<void> {
 
 /**
  * A call that hangs stops this thread, so that it would not see its command go. A second thread does; it costs more
- * than a whole short command, so only a host that lives longer gets one.
+ * than a whole short command, so only a host that lives longer gets one, or whose first call may hang.
  */
 async function watchCommand(): Promise<void> {
+  if (isWatching) return;
+  isWatching = true;
   const { Worker } = await import('node:worker_threads');
-  const program = `
-    const parent = process.ppid;
-    setInterval(() => { if (process.ppid !== parent) process.kill(process.pid, 'SIGKILL'); }, 500);`;
-  new Worker(program, { eval: true }).unref();
+  // This file again: a thread has no channel to the command.
+  new Worker(new URL(import.meta.url), { argv: [String(process.ppid)] }).unref();
 }
 
-process.on('message', (request: HostRequest) => {
-  queue = queue.then(() => handle(request));
-});
-process.on('disconnect', end);
-// Ctrl-C reaches the whole group of processes; what becomes of the token then is the command's decision.
-process.on('SIGINT', () => undefined);
-setTimeout(() => void watchCommand(), watchAfter).unref();
+/** What the second thread does. */
+function endWithout(command: number): void {
+  setInterval(() => {
+    if (process.ppid !== command) killOwnTree();
+  }, watchInterval);
+}
+
+/** What the first thread does. */
+function serve(): void {
+  process.on('message', (request: HostRequest) => {
+    queue = queue.then(() => handle(request));
+  });
+  // Nothing is left to do and nobody to tell.
+  process.on('disconnect', killOwnTree);
+  // Ctrl-C reaches the whole group of processes; what becomes of the token then is the command's decision.
+  process.on('SIGINT', () => undefined);
+  setTimeout(() => void watchCommand(), watchAfter).unref();
+}
+
+if (process.send === undefined) endWithout(Number(process.argv[2]));
+else serve();

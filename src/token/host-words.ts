@@ -31,16 +31,45 @@ export class HostTail {
   }
 
   #redact(text: string): string {
-    let shown = text;
+    // Control characters could change what a terminal shows. They go first: a PIN may stand between them, as in UTF-16.
+    let shown = text.replaceAll(/[\x00-\x08\x0b-\x1f\x7f]/g, '');
     for (const pin of this.#pins) {
       const value = pin.reveal();
       if (value === '') continue;
-      const hex = Buffer.from(value).toString('hex');
-      shown = shown.replaceAll(value, String(pin)).replaceAll(new RegExp(hex, 'gi'), String(pin));
+      shown = shown.replaceAll(value, String(pin)).replaceAll(dumpOf(Buffer.from(value)), String(pin));
+      for (const row of dumpRows(Buffer.from(value))) {
+        shown = shown.replaceAll(dumpOf(row), String(pin)).replaceAll(dumpColumn(row), String(pin));
+      }
     }
-    // Control characters could change what a terminal shows.
-    return shown.replaceAll(/[\x00-\x08\x0b-\x1f\x7f]/g, '');
+    return shown;
   }
+}
+
+/** Bytes in hexadecimal digits, as libraries write them: `3132`, `31 32`, `31:32`, `0x31, 0x32`, `\x31\x32`. */
+function dumpOf(bytes: Uint8Array): RegExp {
+  const pairs = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0'));
+  return new RegExp(pairs.join(String.raw`[\s:;,|-]*(?:0x|\\x)?`), 'gi');
+}
+
+/** What a row of a hex dump holds (pkcs11-spy), in bytes. */
+const dumpRowLength = 16;
+/** What is left for the last row, and is shorter than this, tells nothing; all its likes would be hidden with it. */
+const shortestRow = 4;
+
+/** How a dump breaks what is too long for one row. */
+function dumpRows(bytes: Uint8Array): readonly Uint8Array[] {
+  const rows: Uint8Array[] = [];
+  for (let start = 0; start < bytes.length; start += dumpRowLength) {
+    rows.push(bytes.subarray(start, start + dumpRowLength));
+  }
+  return rows.filter(({ length }) => length >= Math.min(shortestRow, bytes.length));
+}
+
+/** The column of a dump that shows bytes as text, with a dot for what cannot be. */
+function dumpColumn(row: Uint8Array): string {
+  return Buffer.from(row)
+    .toString('latin1')
+    .replaceAll(/[^\x20-\x7e]/g, '.');
 }
 
 /** What a host was doing when it was given up, for the message of a failure. */

@@ -6,8 +6,16 @@ import { readdirSync, readFileSync } from 'node:fs';
  * the process alone is ended.
  */
 export function killTree(processId: number): void {
-  const all = [processId, ...descendantsOf(processId)];
-  for (const one of all) {
+  killAll([processId, ...descendantsOf(processId)]);
+}
+
+/** Ends this process with SIGKILL, and what it started. Exit handlers are skipped: those of vendors' libraries crash. */
+export function killOwnTree(): void {
+  killAll([...descendantsOf(process.pid), process.pid]);
+}
+
+function killAll(processIds: readonly number[]): void {
+  for (const one of processIds) {
     try {
       process.kill(one, 'SIGKILL');
     } catch {

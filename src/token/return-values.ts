@@ -175,7 +175,7 @@ export const returnValueMeanings: Readonly<Partial<Record<number, ReturnValueMea
   0x6: {
     code: 'function-failed',
     words: 'the token failed without saying why',
-    hint: `${plugIn}; a key with a PIN of its own for signatures fails like this too`,
+    hint: `${plugIn}; a key that wants a second PIN for signatures, and does not tell of it, may fail like this too: it cannot be used here`,
   },
   0x30: removed('the token does not answer any more, or was removed'),
   0x31: {

@@ -4,7 +4,7 @@ import type { DigestAlgorithm, Signer, SignRequest } from '../signer/index.js';
 import { formatName, rsaModulus, type Certificate } from '../x509/index.js';
 import { wantedUri, type ChosenToken, type TokenAccess, type WantedToken } from './module-hosts.js';
 import { selectSigningKey, type SigningKey } from './key-matching.js';
-import type { Pin } from './pin.js';
+import { Pin } from './pin.js';
 import { requireSignaturePin } from './signature-pin.js';
 import { nameToken, tokenInfo, type TokenInfo } from './token-info.js';
 import { contentsOf } from './token-keys.js';
@@ -17,8 +17,9 @@ export interface TokenSignerOptions extends TokenAccess, WantedToken, UnlockOpti
   readonly certificate?: Certificate;
   /**
    * For a key that wants a PIN for each signature, asked for only when one does: CKA_ALWAYS_AUTHENTICATE says so, or the
-   * first signature fails with CKR_USER_NOT_LOGGED_IN. `undefined` from it is the user's PIN, where the token is known
-   * to take that one for both.
+   * first signature fails with CKR_USER_NOT_LOGGED_IN. `undefined` from it is the user's PIN, where the key says so and
+   * the token is known to take that one for both; else the one that is entered at a reader with keys. Where there is
+   * none of these, a key that says so fails before a signature, and one that does not with that return value.
    */
   readonly signaturePin?: PinRequest;
 }
@@ -120,7 +121,8 @@ export class HostSigner implements TokenSigner {
     this.#key = key.handle;
     this.#signatureLength = rsaModulus(certificate.publicKey).length;
     this.#signaturePin = signaturePin;
-    this.#askSignaturePin = async () => request?.(chosen.token, chosen.warnings);
+    const atReader = chosen.token.protectedAuthenticationPath ? new Pin('') : undefined;
+    this.#askSignaturePin = async () => (await request?.(chosen.token, chosen.warnings)) ?? atReader;
     // A login for each signature is one after the other by its nature.
     this.#sessions = key.alwaysAuthenticates ? 1 : Math.min(Math.max(Math.trunc(sessions), 1), mostSessions);
   }

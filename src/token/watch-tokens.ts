@@ -117,9 +117,11 @@ class Rounds {
   async run(): Promise<void> {
     while (!this.#isStopped()) {
       for (const module of this.#modules) {
-        const waitsFor = module.failed ? 0 : patience;
-        const asked = this.#ask(module).catch((reason: unknown) => (this.#failure = { reason }));
-        await Promise.race([asked, sleep(waitsFor, this.#stop)]);
+        const answered = new AbortController();
+        void this.#ask(module)
+          .catch((reason: unknown) => (this.#failure = { reason }))
+          .finally(() => answered.abort());
+        await sleep(module.failed ? 0 : patience, this.#stop, answered.signal);
         if (this.#isStopped()) return;
         if (this.#failure !== undefined) throw this.#failure.reason;
       }
@@ -153,14 +155,20 @@ class Rounds {
     const present = withoutRepeats(all)
       .map(({ token }) => token)
       .filter((token) => token.initialised && matchesToken(token, uri));
+    const known = this.#known;
+    const earlier = pairUp(known, present);
+    const stayed = new Set(earlier.values());
     const events: Seen[] = [];
-    for (const token of this.#known) {
-      if (!present.some((other) => isSame(token, other))) events.push({ kind: 'pulled-out', token });
+    for (const token of known) {
+      if (!stayed.has(token) && !isShownElsewhere(token, present)) events.push({ kind: 'pulled-out', token });
     }
     for (const token of present) {
-      const before = this.#known.find((other) => isSame(token, other));
-      if (before === undefined) events.push({ kind: isFirstOf(token) ? 'present' : 'plugged-in', token });
-      else if (hasChanged(before, token)) events.push({ kind: 'changed', token });
+      const before = earlier.get(token);
+      if (before !== undefined) {
+        if (stateOf(before) !== stateOf(token)) events.push({ kind: 'changed', token });
+      } else if (!isShownElsewhere(token, known)) {
+        events.push({ kind: isFirstOf(token) ? 'present' : 'plugged-in', token });
+      }
     }
     this.#known = present;
     return events;
@@ -174,32 +182,65 @@ function eventsOf({ path }: WatchedModule, { failures, works }: Reading): readon
   ];
 }
 
-/** By what stays the same while a token is plugged in, whichever module shows it. */
-function isSame(one: TokenInfo, other: TokenInfo): boolean {
-  if (one.serialNumber !== other.serialNumber) return false;
-  if (/^0*$/.test(one.serialNumber)) return one.modulePath === other.modulePath && one.slotId === other.slotId;
-  // Two modules that show the same token give it names of their own; in one module these tell tokens apart.
-  if (one.modulePath !== other.modulePath) return true;
-  return one.manufacturer === other.manufacturer && one.model === other.model;
+/**
+ * Which token of before each token is, within its module. Each counts once: OpenSC shows each PIN of a card as a token
+ * of its own, with the same serial number. The surest pairs are made first, so that such tokens are not mixed up.
+ */
+function pairUp(known: readonly TokenInfo[], present: readonly TokenInfo[]): ReadonlyMap<TokenInfo, TokenInfo> {
+  const pairs = new Map<TokenInfo, TokenInfo>();
+  const left = new Set(known);
+  for (const names of [['slotId', 'label'], ['label'], ['slotId']] as const) {
+    for (const token of present.filter((one) => !pairs.has(one))) {
+      const before = [...left].find(
+        (other) => mayBeSame(token, other) && names.every((name) => token[name] === other[name]),
+      );
+      if (before === undefined) continue;
+      pairs.set(token, before);
+      left.delete(before);
+    }
+  }
+  return pairs;
 }
 
-function hasChanged(before: TokenInfo, token: TokenInfo): boolean {
-  return before.modulePath === token.modulePath && stateOf(before) !== stateOf(token);
+/** By what stays the same while a token is plugged in; one without a serial number has nothing but its slot. */
+function mayBeSame(one: TokenInfo, other: TokenInfo): boolean {
+  return (
+    one.modulePath === other.modulePath &&
+    one.serialNumber === other.serialNumber &&
+    one.manufacturer === other.manufacturer &&
+    one.model === other.model &&
+    (hasSerialNumber(one) || one.slotId === other.slotId)
+  );
+}
+
+/** Whether another module shows the token: it may give it names and slots of its own. */
+function isShownElsewhere(token: TokenInfo, others: readonly TokenInfo[]): boolean {
+  const { modulePath, serialNumber } = token;
+  return (
+    hasSerialNumber(token) &&
+    others.some((other) => other.modulePath !== modulePath && other.serialNumber === serialNumber)
+  );
+}
+
+/** Some software tokens have none, or zeros. */
+function hasSerialNumber({ serialNumber }: TokenInfo): boolean {
+  return !/^0*$/.test(serialNumber);
 }
 
 function stateOf({ label, flags, slotId }: TokenInfo): string {
   return JSON.stringify([label, flags, slotId]);
 }
 
-function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
+/** Ends with the first of the signals too, and leaves nothing behind on them. */
+function sleep(milliseconds: number, ...signals: readonly AbortSignal[]): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       clearTimeout(timer);
-      signal.removeEventListener('abort', done);
+      for (const signal of signals) signal.removeEventListener('abort', done);
       resolve();
     };
     const timer = setTimeout(done, milliseconds);
-    signal.addEventListener('abort', done);
-    if (signal.aborted) done();
+    for (const signal of signals) signal.addEventListener('abort', done);
+    if (signals.some(({ aborted }) => aborted)) done();
   });
 }

@@ -25,11 +25,18 @@ export interface Reading {
   readonly isFirstOf: (token: TokenInfo) => boolean;
 }
 
+/** What went wrong, by a name that tells whether it is the same as before. */
+interface Trouble {
+  readonly name: string;
+  readonly functionName: string | undefined;
+}
+
 /** A module that fails is asked again after the interval, then after twice the time, up to this, in milliseconds. */
 const longestWait = 60_000;
 
 /** CKR_SLOT_ID_INVALID, CKR_DEVICE_REMOVED, CKR_TOKEN_NOT_PRESENT, CKR_TOKEN_NOT_RECOGNIZED: the token is not there. */
 const tokenGone: readonly (number | undefined)[] = [0x3, 0x32, 0xe0, 0xe1];
+const tokenNotRecognized = 0xe1;
 
 /** One module, with what was last seen of it. */
 export class WatchedModule {
@@ -41,8 +48,10 @@ export class WatchedModule {
   #wasRead = false;
   /** Slots that could not be read since the first reading. */
   #unread: readonly (number | undefined)[] = [];
+  /** Slots that say that the token is gone which was in them. */
+  #emptied: readonly (number | undefined)[] = [];
   /** What went wrong last time; told again only when it is something else. */
-  #standing: readonly string[] = [];
+  #standing: readonly Trouble[] = [];
   #failures = 0;
   #notBefore = 0;
   #isExplained = false;
@@ -102,6 +111,7 @@ export class WatchedModule {
   }
 
   async #read(): Promise<Reading> {
+    const isNew = this.#host === undefined;
     this.#host ??= openHost(this.#module, this.#options, pinVariablesOf(this.#options.uri ?? {}));
     const { library, tokens, problems } = await this.#host.request('tokens', {
       ...moduleToOpen(this.#module),
@@ -117,10 +127,27 @@ export class WatchedModule {
     this.#wasRead = true;
     this.#unread = wasRead ? unread.filter((slotId) => slots.includes(slotId)) : slots;
     this.#failures = 0;
-    const failures = problems.map((problem) => ({ error: this.#slotError(problem, before), slotId: problem.slotId }));
+    const failures = this.#failuresAmong(problems, before);
     const isFirstOf = ({ modulePath, slotId }: TokenInfo): boolean =>
       modulePath === this.path && (!wasRead || unread.includes(slotId));
-    return { ...this.#note(failures), isFirstOf };
+    return { ...this.#note(failures, isNew), isFirstOf };
+  }
+
+  /** A token that is gone is told as such, and no failure. A card that is not recognised and never was is one. */
+  #failuresAmong(
+    problems: readonly HostFailure[],
+    before: readonly TokenInfo[],
+  ): readonly { readonly error: DeviceError; readonly slotId: number | undefined }[] {
+    const held = [...this.#emptied, ...before.map(({ slotId }) => slotId)];
+    const gone = problems.filter(({ returnValue }) => tokenGone.includes(returnValue));
+    this.#emptied = gone.map(({ slotId }) => slotId).filter((slotId) => held.includes(slotId));
+    return problems
+      .filter(
+        (problem) =>
+          !gone.includes(problem) ||
+          (problem.returnValue === tokenNotRecognized && !this.#emptied.includes(problem.slotId)),
+      )
+      .map((problem) => ({ error: this.#slotError(problem, before), slotId: problem.slotId }));
   }
 
   #slotError(problem: HostFailure, before: readonly TokenInfo[]): DeviceError {
@@ -129,17 +156,23 @@ export class WatchedModule {
     return deviceError(problem, { modulePath: this.path, subject });
   }
 
-  /** Messages are not compared: a crash repeats what the library wrote, with times and process ids. */
+  /**
+   * Messages are not compared: a crash repeats what the library wrote, with times and process ids.
+   *
+   * @param isNew whether it was read in a new process, which begins without the C_Finalize that may have failed before.
+   */
   #note(
     failures: readonly { readonly error: DeviceError; readonly slotId?: number | undefined }[],
+    isNew = false,
   ): Pick<Reading, 'failures' | 'works'> {
     const before = this.#standing;
     const named = failures.map(({ error, slotId }) => {
       const { code, functionName, returnValue } = error;
-      return { error, name: JSON.stringify([code, functionName, returnValue, slotId]) };
+      return { error, functionName, name: JSON.stringify([code, functionName, returnValue, slotId]) };
     });
-    this.#standing = named.map(({ name }) => name);
-    const fresh = named.filter(({ name }) => !before.includes(name)).map(({ error }) => error);
-    return { failures: fresh, works: before.length > 0 && failures.length === 0 };
+    const untried = isNew ? before.filter(({ functionName }) => functionName === 'C_Finalize') : [];
+    this.#standing = [...named, ...untried];
+    const fresh = named.filter(({ name }) => !before.some((one) => one.name === name)).map(({ error }) => error);
+    return { failures: fresh, works: before.length > 0 && this.#standing.length === 0 };
   }
 }

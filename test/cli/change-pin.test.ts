@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createSastToken, createSoftHsm, createStandInAuthority } from 'softhsm-config';
 import { afterEach, describe, expect, test } from 'vitest';
 import { buildFaultShim, shimMissing } from '../fault-shim/build.js';
+import { skipReason } from '../skip-reason.js';
 import { buildOddModule } from '../token/odd-token.js';
 import { waitUntil } from '../token/soft-tokens.js';
 import {
@@ -108,29 +109,32 @@ describe('token change-pin', () => {
     expectFailure(missing, 2, `new PIN of ${named} (4 to 255 characters) cannot be asked for`, '--new-pin-file FILE');
   });
 
-  test.skipIf(shimMissing !== undefined)('on the final try: 3, unless that is wanted; locked: 3', () => {
-    const shim = buildFaultShim(folder, softHsm.module);
-    const env = { ...shim.environment, ETOKEN_BRIDGE_MODULE: shim.module };
-    shim.setRules('C_GetTokenInfo flags=0x20000');
-    expectFailure(
-      run(toNext, env),
-      3,
-      `the PIN of ${named} has one try left, and it is not used`,
-      '--use-final-pin-try',
-    );
-    expect(run([...toNext, '--use-final-pin-try'], env).status).toBe(0);
-    shim.setRules('C_GetTokenInfo flags=0x40000');
-    shim.takeCalls();
-    expectFailure(run(toNext, env), 3, `the PIN of ${named} is locked`, 'unlock');
-    expect(shim.takeCalls()).not.toContain('C_SetPIN');
-    shim.setRules('C_GetTokenInfo flags=0x80000');
-    expect(run(['token', 'list'], env).stdout).toContain(
-      '  PIN     must be changed: it is the first one, or has expired\n',
-    );
-  });
+  test.skipIf(shimMissing !== undefined)(
+    `on the final try: 3, unless that is wanted; locked: 3${skipReason(shimMissing)}`,
+    () => {
+      const shim = buildFaultShim(folder, softHsm.module);
+      const env = { ...shim.environment, ETOKEN_BRIDGE_MODULE: shim.module };
+      shim.setRules('C_GetTokenInfo flags=0x20000');
+      expectFailure(
+        run(toNext, env),
+        3,
+        `the PIN of ${named} has one try left, and it is not used`,
+        '--use-final-pin-try',
+      );
+      expect(run([...toNext, '--use-final-pin-try'], env).status).toBe(0);
+      shim.setRules('C_GetTokenInfo flags=0x40000');
+      shim.takeCalls();
+      expectFailure(run(toNext, env), 3, `the PIN of ${named} is locked`, 'unlock');
+      expect(shim.takeCalls()).not.toContain('C_SetPIN');
+      shim.setRules('C_GetTokenInfo flags=0x80000');
+      expect(run(['token', 'list'], env).stdout).toContain(
+        '  PIN     must be changed: it is the first one, or has expired\n',
+      );
+    },
+  );
 
   test.skipIf(shimMissing !== undefined)(
-    'broken off while the token changes it: 130, and that nobody knows which holds',
+    `broken off while the token changes it: 130, and that nobody knows which holds${skipReason(shimMissing)}`,
     async () => {
       const shim = buildFaultShim(folder, softHsm.module);
       shim.setRules('C_SetPIN hang');
@@ -152,28 +156,31 @@ describe('token change-pin', () => {
     },
   );
 
-  test.skipIf(shimMissing !== undefined)('at a reader with keys both are entered there, and that is said', () => {
-    const odd = buildOddModule(folder, softHsm.module);
-    const pad = {
-      ...odd.environment,
-      ETOKEN_BRIDGE_MODULE: odd.module,
-      ODD_TOKEN_PAD: '10',
-      ODD_TOKEN_USER_PIN: pins.present,
-      ODD_TOKEN_NEW_PIN: pins.next,
-    };
-    // One at the reader and one from a file cannot be: said before anybody is sent to the reader.
-    const half = run([...change, '--new-pin-file', 'next.pin'], pad);
-    expectFailure(half, 3, `the present PIN of ${named} is missing`, 'leave --new-pin-file out');
-    expect(half.stderr).not.toContain('enter the');
-    expect(odd.triedPins()).toEqual([]);
-    // No file holds a PIN that was entered there.
-    expect(run(change, pad)).toEqual({
-      status: 0,
-      stdout: `the PIN of ${named} was changed\n`,
-      stderr: `enter the present PIN of ${named} at its reader, then the new one twice\n`,
-    });
-    expect(opens('next')).toBe(true);
-  });
+  test.skipIf(shimMissing !== undefined)(
+    `at a reader with keys both are entered there, and that is said${skipReason(shimMissing)}`,
+    () => {
+      const odd = buildOddModule(folder, softHsm.module);
+      const pad = {
+        ...odd.environment,
+        ETOKEN_BRIDGE_MODULE: odd.module,
+        ODD_TOKEN_PAD: '10',
+        ODD_TOKEN_USER_PIN: pins.present,
+        ODD_TOKEN_NEW_PIN: pins.next,
+      };
+      // One at the reader and one from a file cannot be: said before anybody is sent to the reader.
+      const half = run([...change, '--new-pin-file', 'next.pin'], pad);
+      expectFailure(half, 3, `the present PIN of ${named} is missing`, 'leave --new-pin-file out');
+      expect(half.stderr).not.toContain('enter the');
+      expect(odd.triedPins()).toEqual([]);
+      // No file holds a PIN that was entered there.
+      expect(run(change, pad)).toEqual({
+        status: 0,
+        stdout: `the PIN of ${named} was changed\n`,
+        stderr: `enter the present PIN of ${named} at its reader, then the new one twice\n`,
+      });
+      expect(opens('next')).toBe(true);
+    },
+  );
 
   test('there is no option for a PIN itself', () => {
     for (const option of ['--pin', '--new-pin']) {
@@ -184,7 +191,7 @@ describe('token change-pin', () => {
   });
 });
 
-describe.skipIf(noTerminal !== undefined)('token change-pin on a terminal', () => {
+describe.skipIf(noTerminal !== undefined)(`token change-pin on a terminal${skipReason(noTerminal)}`, () => {
   const options = { cwd: folder, env: environment };
   const again = `the new PIN of ${named} again`;
 

@@ -31,6 +31,7 @@ import {
   issueCertificate,
   type Certificate,
 } from '../../src/x509/index.js';
+import { skipReason } from '../skip-reason.js';
 import {
   expectFailure,
   jsonOf,
@@ -777,7 +778,7 @@ describe('cluster renew --import', () => {
   });
 });
 
-describe.skipIf(noTerminal !== undefined)('on a terminal', () => {
+describe.skipIf(noTerminal !== undefined)(`on a terminal${skipReason(noTerminal)}`, () => {
   const open = (words: readonly string[]): Terminal => openTerminal(['cluster', ...words], { cwd: here });
   const without = (before: ReadonlyMap<string, string>): ReadonlyMap<string, string> =>
     new Map([...before].filter(([name]) => !name.endsWith('.terminal-pid')));

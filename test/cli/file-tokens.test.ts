@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { decodeSignedFile, verifySignedFile } from '../../src/signed-file/index.js';
 import { buildFaultShim, shimMissing, type FaultShim } from '../fault-shim/build.js';
+import { skipReason } from '../skip-reason.js';
 import { jsonOf, plainEnvironment, program, run, temporaryFolder, type Outcome } from './etoken-bridge.js';
 import { verifyWithOpenssl, type BulkDocument } from './signed-files.js';
 import { makeSoftTokens } from './soft-tokens.js';
@@ -83,7 +84,7 @@ function expectWhole(folder: string): void {
   verifyWithOpenssl(join(folder, 'out', names[0]!), certificate, folder);
 }
 
-describe.skipIf(shim === undefined)('a folder, signed by a token', () => {
+describe.skipIf(shimMissing !== undefined)(`a folder, signed by a token${skipReason(shimMissing)}`, () => {
   test('takes one login and one host, and a signature for each file', () => {
     const folder = makeFolder();
     shim!.takeCalls();
@@ -181,7 +182,7 @@ describe.skipIf(shim === undefined)('a folder, signed by a token', () => {
     expect(sign(folder, '--quiet').status).toBe(0);
   });
 
-  test.skipIf(noTerminal !== undefined)('a terminal shows a bar', async () => {
+  test.skipIf(noTerminal !== undefined)(`a terminal shows a bar${skipReason(noTerminal)}`, async () => {
     const folder = makeFolder();
     shim!.setRules('C_Sign delay=15');
     const terminal = openTerminal(words, { cwd: folder, env: environment });

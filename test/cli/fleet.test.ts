@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { noTerminal, openTerminal } from './terminal.js';
 import { makeLab, md5Of, serveLab, sha1Of } from '../migration/fleets.js';
+import { skipReason } from '../skip-reason.js';
 import { expectFailure, jsonOf, plainEnvironment, program, run, snapshot, temporaryFolder } from './etoken-bridge.js';
 
 const folder = temporaryFolder();
@@ -364,19 +365,16 @@ test('a hundred thousand phones in one go, each counted once', () => {
   expect(written[1]).toMatch(new RegExp(`^${device(3)},`));
 });
 
-test.skipIf(noTerminal)(
-  `a terminal shows how far it is${noTerminal === undefined ? '' : ` (${noTerminal})`}`,
-  async () => {
-    const words = ['fleet', 'check', '--phones', 'large.csv', '--lists', 'lists', ...offers];
-    const terminal = openTerminal(words, { cwd: folder });
-    expect(await terminal.ended).toBe(1);
-    const screen = terminal.screen();
-    expect(screen).toMatch(/\r\u001b\[Kreading large\.csv, KiB: \d+ of \d+/);
-    expect(screen).toMatch(/\r\u001b\[Kphones judged: \d+ of 100000/);
-    // The line is gone in the end.
-    expect(screen).toMatch(/\r\u001b\[K100|\r\u001b\[K\d+ phones: /);
-  },
-);
+test.skipIf(noTerminal)(`a terminal shows how far it is${skipReason(noTerminal)}`, async () => {
+  const words = ['fleet', 'check', '--phones', 'large.csv', '--lists', 'lists', ...offers];
+  const terminal = openTerminal(words, { cwd: folder });
+  expect(await terminal.ended).toBe(1);
+  const screen = terminal.screen();
+  expect(screen).toMatch(/\r\u001b\[Kreading large\.csv, KiB: \d+ of \d+/);
+  expect(screen).toMatch(/\r\u001b\[Kphones judged: \d+ of 100000/);
+  // The line is gone in the end.
+  expect(screen).toMatch(/\r\u001b\[K100|\r\u001b\[K\d+ phones: /);
+});
 
 test('an inventory of more than 16 MiB may come through a pipe', () => {
   const input = Buffer.concat([

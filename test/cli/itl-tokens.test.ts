@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { decodeTrustList } from '../../src/trust-list/index.js';
 import { formatCertificatePem } from '../../src/x509/index.js';
 import { expectOpensslVerifies } from '../itl/openssl.js';
+import { skipReason } from '../skip-reason.js';
 import { expectFailure } from './etoken-bridge.js';
 import { signerOf } from './itl-lab.js';
 import { makeSoftTokens } from './soft-tokens.js';
@@ -63,16 +64,19 @@ describe('the recovery key on a token', () => {
     expect(run(['itl', 'verify', 'empty-2.tlv']).status).toBe(0);
   });
 
-  test.skipIf(noTerminal !== undefined)('a person types the PIN once for the lists of all nodes', async () => {
-    const twelve = clusterFile('typed.yaml', '12.5.1', first.token.uri);
-    const words = ['itl', 'create', '--cluster', twelve, '--out', 'typed'];
-    const terminal = openTerminal(words, { cwd: folder, env: tokens.environment });
-    await terminal.waitFor('PIN of ');
-    terminal.type(`${first.pin}\r`);
-    await terminal.waitFor('typed/cucm-sub1/ITLFile.tlv: ');
-    expect(await terminal.ended).toBe(0);
-    expect(signers('typed')).toEqual([`CN=${first.commonName}`, `CN=${first.commonName}`]);
-  });
+  test.skipIf(noTerminal !== undefined)(
+    `a person types the PIN once for the lists of all nodes${skipReason(noTerminal)}`,
+    async () => {
+      const twelve = clusterFile('typed.yaml', '12.5.1', first.token.uri);
+      const words = ['itl', 'create', '--cluster', twelve, '--out', 'typed'];
+      const terminal = openTerminal(words, { cwd: folder, env: tokens.environment });
+      await terminal.waitFor('PIN of ');
+      terminal.type(`${first.pin}\r`);
+      await terminal.waitFor('typed/cucm-sub1/ITLFile.tlv: ');
+      expect(await terminal.ended).toBe(0);
+      expect(signers('typed')).toEqual([`CN=${first.commonName}`, `CN=${first.commonName}`]);
+    },
+  );
 
   test('another token is refused (A9), a wrong PIN tried once; neither leaves a file', () => {
     const words = ['itl', 'reset', 'localkey', '--cluster', named, '--out', 'none'];

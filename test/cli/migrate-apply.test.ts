@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { createTokenlessCtl, ctlMode } from '../../src/ctl/index.js';
 import type { Plan } from '../../src/migration/index.js';
 import { decodeTrustList, verifyTrustList } from '../../src/trust-list/index.js';
+import { skipReason } from '../skip-reason.js';
 import { expectFailure, jsonOf, snapshot } from './etoken-bridge.js';
 import {
   confirmStep,
@@ -519,28 +520,31 @@ describe('the journal', () => {
     expect((await runBeside(all)).status).toBe(0);
   });
 
-  test.skipIf(noTerminal !== undefined)('is gone on with from a terminal, where each step is asked for', async () => {
-    const { lab, path, words } = await begin();
-    const first = openTerminal(words, { cwd: lab.folder });
-    await first.waitFor('1-upload: is it done? (y/n)');
-    first.type('\u0003');
-    expect(await first.ended).toBe(130);
-    const second = openTerminal(words, { cwd: lab.folder });
-    await second.waitFor('1-upload: is it done? (y/n)');
-    second.type('n\r');
-    expect(await second.ended).toBe(1);
-    const third = openTerminal(words, { cwd: lab.folder });
-    await third.waitFor('1-upload: is it done? (y/n)');
-    lab.upload(...lab.tokens);
-    third.type('y\r');
-    await third.waitFor('3-publish-ctl: is it done? (y/n)');
-    lab.putCtl(readFileSync(join(`${path}.work`, '2-build-ctl-CTLFile.tlv')));
-    third.type('y\r');
-    await third.waitFor('4-restart-phones: is it done? (y/n)');
-    third.type('y\r');
-    await third.waitFor('Did all phones come back? (y/n)');
-    third.type('n\r');
-    expect(await third.ended).toBe(1);
-    expect(journalOf(path).at(-1)).toMatchObject({ entry: 'begun', step: '4-restart-phones' });
-  });
+  test.skipIf(noTerminal !== undefined)(
+    `is gone on with from a terminal, where each step is asked for${skipReason(noTerminal)}`,
+    async () => {
+      const { lab, path, words } = await begin();
+      const first = openTerminal(words, { cwd: lab.folder });
+      await first.waitFor('1-upload: is it done? (y/n)');
+      first.type('\u0003');
+      expect(await first.ended).toBe(130);
+      const second = openTerminal(words, { cwd: lab.folder });
+      await second.waitFor('1-upload: is it done? (y/n)');
+      second.type('n\r');
+      expect(await second.ended).toBe(1);
+      const third = openTerminal(words, { cwd: lab.folder });
+      await third.waitFor('1-upload: is it done? (y/n)');
+      lab.upload(...lab.tokens);
+      third.type('y\r');
+      await third.waitFor('3-publish-ctl: is it done? (y/n)');
+      lab.putCtl(readFileSync(join(`${path}.work`, '2-build-ctl-CTLFile.tlv')));
+      third.type('y\r');
+      await third.waitFor('4-restart-phones: is it done? (y/n)');
+      third.type('y\r');
+      await third.waitFor('Did all phones come back? (y/n)');
+      third.type('n\r');
+      expect(await third.ended).toBe(1);
+      expect(journalOf(path).at(-1)).toMatchObject({ entry: 'begun', step: '4-restart-phones' });
+    },
+  );
 });

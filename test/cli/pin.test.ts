@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { buildFaultShim, shimMissing } from '../fault-shim/build.js';
+import { skipReason } from '../skip-reason.js';
 import { expectFailure, plainEnvironment, program, snapshot, type Outcome } from './etoken-bridge.js';
 import { makeSoftTokens, pins, pinStates } from './soft-tokens.js';
 import { childrenOf, isRunning, noTerminal, openTerminal, type Terminal } from './terminal.js';
@@ -185,94 +186,91 @@ describe('a wrong PIN', () => {
   });
 });
 
-describe.skipIf(shimMissing !== undefined)(
-  `calls of C_Login${shimMissing === undefined ? '' : ` (${shimMissing})`}`,
-  () => {
-    const cases: readonly (readonly [what: string, words: readonly string[], status: number, logins: number])[] = [
-      ['a wrong PIN', [...sign, '--pin-file', wrongPinFile], 3, 1],
-      ['the right PIN', [...sign, '--pin-file', first.pinFile], 0, 1],
-      ['token check with a wrong PIN', ['token', 'check', '--pin-file', wrongPinFile], 3, 1],
-      ['token check with the right PIN', ['token', 'check', '--pin-file', first.pinFile], 0, 1],
-      ['a refusal', [...sign, '--cluster', 'cluster/cluster-14su3.yaml', '--pin-file', wrongPinFile], 4, 0],
-      ['an output without a folder', [...sign.slice(0, 3), '--out', 'none/x', '--pin-file', wrongPinFile], 2, 0],
-      ['an empty PIN file', [...sign, '--pin-file', 'no.pin'], 2, 0],
-      ['token list', ['token', 'list'], 0, 0],
-      ['token export', ['token', 'export', '--out', 'sast'], 0, 0],
-    ];
+describe.skipIf(shimMissing !== undefined)(`calls of C_Login${skipReason(shimMissing)}`, () => {
+  const cases: readonly (readonly [what: string, words: readonly string[], status: number, logins: number])[] = [
+    ['a wrong PIN', [...sign, '--pin-file', wrongPinFile], 3, 1],
+    ['the right PIN', [...sign, '--pin-file', first.pinFile], 0, 1],
+    ['token check with a wrong PIN', ['token', 'check', '--pin-file', wrongPinFile], 3, 1],
+    ['token check with the right PIN', ['token', 'check', '--pin-file', first.pinFile], 0, 1],
+    ['a refusal', [...sign, '--cluster', 'cluster/cluster-14su3.yaml', '--pin-file', wrongPinFile], 4, 0],
+    ['an output without a folder', [...sign.slice(0, 3), '--out', 'none/x', '--pin-file', wrongPinFile], 2, 0],
+    ['an empty PIN file', [...sign, '--pin-file', 'no.pin'], 2, 0],
+    ['token list', ['token', 'list'], 0, 0],
+    ['token export', ['token', 'export', '--out', 'sast'], 0, 0],
+  ];
 
-    const shim = shimMissing === undefined ? buildFaultShim(folder, tokens.module) : undefined;
-    const token = ['--module', shim?.module ?? '', '--token-serial', first.token.serialNumber];
+  const shim = shimMissing === undefined ? buildFaultShim(folder, tokens.module) : undefined;
+  const token = ['--module', shim?.module ?? '', '--token-serial', first.token.serialNumber];
 
-    /** How a command ended, and how often it logged in. */
-    function count(words: readonly string[]): { readonly outcome: Outcome; readonly logins: number } {
-      shim?.takeCalls();
-      const outcome = run([...words, ...token], { env: shim?.environment ?? {} });
-      return { outcome, logins: shim?.takeCalls().filter((name) => name === 'C_Login').length ?? 0 };
-    }
+  /** How a command ended, and how often it logged in. */
+  function count(words: readonly string[]): { readonly outcome: Outcome; readonly logins: number } {
+    shim?.takeCalls();
+    const outcome = run([...words, ...token], { env: shim?.environment ?? {} });
+    return { outcome, logins: shim?.takeCalls().filter((name) => name === 'C_Login').length ?? 0 };
+  }
 
-    test('one for each PIN, none where it is refused before', () => {
-      const release = readFileSync(join(folder, tokens.cluster), 'utf8').replace(/^release: .*/m, 'release: 14SU3');
-      writeFileSync(join(folder, 'cluster/cluster-14su3.yaml'), release);
-      writeFileSync(join(folder, 'no.pin'), '', { mode: 0o600 });
-      const seen = cases.map(([what, words]) => {
-        const { outcome, logins } = count(words);
-        return [what, words, outcome.status, logins];
-      });
-      expect(seen).toEqual(cases);
+  test('one for each PIN, none where it is refused before', () => {
+    const release = readFileSync(join(folder, tokens.cluster), 'utf8').replace(/^release: .*/m, 'release: 14SU3');
+    writeFileSync(join(folder, 'cluster/cluster-14su3.yaml'), release);
+    writeFileSync(join(folder, 'no.pin'), '', { mode: 0o600 });
+    const seen = cases.map(([what, words]) => {
+      const { outcome, logins } = count(words);
+      return [what, words, outcome.status, logins];
     });
+    expect(seen).toEqual(cases);
+  });
 
-    test('the last try before the PIN locks is not used, unless --use-final-pin-try', () => {
-      shim?.setRules('C_GetTokenInfo flags=0x20000');
-      const words = [...sign, '--pin-file', first.pinFile];
-      const kept = count(words);
-      expectFailure(kept.outcome, 3, 'has one try left, and it is not used', '--use-final-pin-try');
-      expect(kept.logins).toBe(0);
-      const used = count([...words, '--use-final-pin-try']);
-      expect([used.outcome.status, used.logins]).toEqual([0, 1]);
+  test('the last try before the PIN locks is not used, unless --use-final-pin-try', () => {
+    shim?.setRules('C_GetTokenInfo flags=0x20000');
+    const words = [...sign, '--pin-file', first.pinFile];
+    const kept = count(words);
+    expectFailure(kept.outcome, 3, 'has one try left, and it is not used', '--use-final-pin-try');
+    expect(kept.logins).toBe(0);
+    const used = count([...words, '--use-final-pin-try']);
+    expect([used.outcome.status, used.logins]).toEqual([0, 1]);
+  });
+
+  test('a locked PIN is not tried at all', () => {
+    shim?.setRules('C_GetTokenInfo flags=0x40000');
+    const { outcome, logins } = count([...sign, '--pin-file', first.pinFile, '--use-final-pin-try']);
+    expectFailure(outcome, 3, 'the PIN of token "SAST first"', 'unlock');
+    expect(logins).toBe(0);
+    expect(run(['token', 'list', ...token], { env: shim?.environment ?? {} }).stdout).toContain('  PIN     locked\n');
+  });
+
+  test('a token that is pulled out while it signs: 3, what failed, and nothing is written', () => {
+    shim?.setRules('C_Sign rv=0x32');
+    const { outcome } = count([...sign.slice(0, 3), '--out', 'never.tlv', '--pin-file', first.pinFile]);
+    expectFailure(outcome, 3, '(C_Sign: CKR_DEVICE_REMOVED)', 'plug the token in again');
+    expect(existsSync(join(folder, 'never.tlv'))).toBe(false);
+  });
+
+  test('SIGINT while the token hangs: 130, nothing written, no process left', async () => {
+    shim?.setRules('C_Sign hang');
+    shim?.takeCalls();
+    const words = [...sign.slice(0, 3), '--out', 'never.tlv', '--pin-file', first.pinFile, ...token];
+    const child = spawn(process.execPath, [program, ...words], {
+      cwd: folder,
+      env: plainEnvironment({ ...environment, ...shim?.environment }),
+      stdio: ['ignore', 'pipe', 'pipe'],
     });
+    let printed = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (text: string) => (printed += text));
+    const ended = once(child, 'close');
+    while (!(shim?.takeCalls() ?? []).includes('C_Sign')) await new Promise((resolve) => setTimeout(resolve, 20));
+    const processes = [child.pid!, ...childrenOf(child.pid!)];
+    expect(processes).toHaveLength(2);
+    child.kill('SIGINT');
+    expect(await ended).toEqual([130, null]);
+    expect(printed).toBe('interrupted\n');
+    await expectGone(processes);
+    expect(existsSync(join(folder, 'never.tlv'))).toBe(false);
+    expect(readdirSync(folder).filter((name) => name.endsWith('.part'))).toEqual([]);
+  });
+});
 
-    test('a locked PIN is not tried at all', () => {
-      shim?.setRules('C_GetTokenInfo flags=0x40000');
-      const { outcome, logins } = count([...sign, '--pin-file', first.pinFile, '--use-final-pin-try']);
-      expectFailure(outcome, 3, 'the PIN of token "SAST first"', 'unlock');
-      expect(logins).toBe(0);
-      expect(run(['token', 'list', ...token], { env: shim?.environment ?? {} }).stdout).toContain('  PIN     locked\n');
-    });
-
-    test('a token that is pulled out while it signs: 3, what failed, and nothing is written', () => {
-      shim?.setRules('C_Sign rv=0x32');
-      const { outcome } = count([...sign.slice(0, 3), '--out', 'never.tlv', '--pin-file', first.pinFile]);
-      expectFailure(outcome, 3, '(C_Sign: CKR_DEVICE_REMOVED)', 'plug the token in again');
-      expect(existsSync(join(folder, 'never.tlv'))).toBe(false);
-    });
-
-    test('SIGINT while the token hangs: 130, nothing written, no process left', async () => {
-      shim?.setRules('C_Sign hang');
-      shim?.takeCalls();
-      const words = [...sign.slice(0, 3), '--out', 'never.tlv', '--pin-file', first.pinFile, ...token];
-      const child = spawn(process.execPath, [program, ...words], {
-        cwd: folder,
-        env: plainEnvironment({ ...environment, ...shim?.environment }),
-        stdio: ['ignore', 'pipe', 'pipe'],
-      });
-      let printed = '';
-      for (const stream of [child.stdout, child.stderr])
-        stream.setEncoding('utf8').on('data', (text: string) => (printed += text));
-      const ended = once(child, 'close');
-      while (!(shim?.takeCalls() ?? []).includes('C_Sign')) await new Promise((resolve) => setTimeout(resolve, 20));
-      const processes = [child.pid!, ...childrenOf(child.pid!)];
-      expect(processes).toHaveLength(2);
-      child.kill('SIGINT');
-      expect(await ended).toEqual([130, null]);
-      expect(printed).toBe('interrupted\n');
-      await expectGone(processes);
-      expect(existsSync(join(folder, 'never.tlv'))).toBe(false);
-      expect(readdirSync(folder).filter((name) => name.endsWith('.part'))).toEqual([]);
-    });
-  },
-);
-
-describe.skipIf(noTerminal !== undefined)(`on a terminal${noTerminal === undefined ? '' : ` (${noTerminal})`}`, () => {
+describe.skipIf(noTerminal !== undefined)(`on a terminal${skipReason(noTerminal)}`, () => {
   const prompt = `PIN of token "SAST first" (serial ${first.token.serialNumber})`;
   const words = [...sign.slice(0, 3), '--out', 'typed.tlv', '--token', uri];
   const options = { cwd: folder, env: environment };

@@ -20,6 +20,7 @@ import { decodeCertificates, decodePkcs12, encodePkcs12, type Certificate } from
 import { passwordsMissing, sshdMissing, startSshd, type Sshd } from '../sftp/sshd.js';
 import { startTcpRelay } from '../sftp/tcp-relay.js';
 import { openssl } from '../x509/openssl.js';
+import { skipReason } from '../skip-reason.js';
 import {
   expectFailure,
   jsonOf,
@@ -34,7 +35,6 @@ import { noTerminal, openTerminal, type Terminal } from './terminal.js';
 
 const withSshd = sshdMissing === '' ? test : test.skip;
 const withPasswords = passwordsMissing === '' ? test : test.skip;
-const reason = (missing: string): string => (missing === '' ? '' : ` (skipped: ${missing})`);
 
 /** A user that owns nothing here. */
 const nobody = 65_534;
@@ -249,7 +249,7 @@ describe('itl backup-key', () => {
     expect(existsSync(path('safe/ITLRecovery.p12'))).toBe(false);
   });
 
-  withSshd(`by SFTP, into a folder of the server${reason(sshdMissing)}`, async () => {
+  withSshd(`by SFTP, into a folder of the server${skipReason(sshdMissing)}`, async () => {
     const target = join(sshd.home, 'inbox');
     mkdirSync(target);
     chmodSync(target, 0o777);
@@ -264,7 +264,7 @@ describe('itl backup-key', () => {
     expect(parseClusterFile(clusterText(), 'x').recoveryBackup).toBeDefined();
   });
 
-  withSshd(`by SFTP, the backup of the key before stays, and is named${reason(sshdMissing)}`, async () => {
+  withSshd(`by SFTP, the backup of the key before stays, and is named${skipReason(sshdMissing)}`, async () => {
     const target = join(sshd.home, 'twice');
     mkdirSync(target);
     chmodSync(target, 0o777);
@@ -279,7 +279,7 @@ describe('itl backup-key', () => {
     expect(again.stderr).toContain(`the old one is ${join(target, kept!)} there`);
   });
 
-  withSshd(`not noted when the server does not take it${reason(sshdMissing)}`, async () => {
+  withSshd(`not noted when the server does not take it${skipReason(sshdMissing)}`, async () => {
     const before = clusterText();
     const words = ['--sftp', `${sshd.user}@127.0.0.1:/no/such/folder/x.p12`, ...sftpWords()];
     expectFailure(await run(['backup-key', ...backUp, ...words]), 2, 'there is no /no/such/folder/x.p12');
@@ -287,7 +287,7 @@ describe('itl backup-key', () => {
   });
 });
 
-describe(`itl reset remotekey${reason(sshdMissing)}`, () => {
+describe(`itl reset remotekey${skipReason(sshdMissing)}`, () => {
   const reset = (file: string, words: readonly string[] = sftpWords(), more: readonly string[] = []) =>
     run(['reset', 'remotekey', '127.0.0.1', sshd.user, file, ...backUp, '--out', 'out', ...words, ...more]);
   /** Without what is told on the way. */
@@ -324,7 +324,7 @@ describe(`itl reset remotekey${reason(sshdMissing)}`, () => {
     expect(listOf('out/test10pub/ITLFile.tlv').records).toHaveLength(listOf('ITLFile.tlv').records.length);
   });
 
-  withPasswords(`with the password of the user from a file${reason(passwordsMissing)}`, async () => {
+  withPasswords(`with the password of the user from a file${skipReason(passwordsMissing)}`, async () => {
     writeFileSync(path('sftp-password'), `${sshd.password}\n`);
     writeFileSync(path('wrong-password'), 'wrong sftp word\n');
     const file = putBackup(ownBackup());
@@ -483,7 +483,7 @@ describe(`itl reset remotekey${reason(sshdMissing)}`, () => {
   });
 });
 
-describe.skipIf(noTerminal !== undefined)(`on a terminal${reason(noTerminal ?? '')}`, () => {
+describe.skipIf(noTerminal !== undefined)(`on a terminal${skipReason(noTerminal)}`, () => {
   const open = (words: readonly string[]): Terminal => openTerminal(['itl', ...words], { cwd: here });
 
   test('the password of a backup is asked for twice, and is not seen', async () => {
@@ -504,7 +504,7 @@ describe.skipIf(noTerminal !== undefined)(`on a terminal${reason(noTerminal ?? '
     expect((await openBackup(path('safe/ITLRecovery.p12'), 'typed pass word')).certificate.keyBits).toBe(1024);
   });
 
-  withPasswords(`remotekey asks for both passwords${reason(passwordsMissing)}`, async () => {
+  withPasswords(`remotekey asks for both passwords${skipReason(passwordsMissing)}`, async () => {
     const file = putBackup(ownBackup());
     const server = ['--port', String(sshd.port), '--known-hosts', 'known_hosts'];
     const terminal = open(['reset', 'remotekey', '127.0.0.1', sshd.user, file, ...cluster, '--out', 'out', ...server]);
@@ -517,7 +517,7 @@ describe.skipIf(noTerminal !== undefined)(`on a terminal${reason(noTerminal ?? '
     expect(existsSync(path('out/test10sub/ITLFile.tlv'))).toBe(true);
   });
 
-  withPasswords(`broken off at the password: nothing has changed${reason(passwordsMissing)}`, async () => {
+  withPasswords(`broken off at the password: nothing has changed${skipReason(passwordsMissing)}`, async () => {
     const server = ['--port', String(sshd.port), '--known-hosts', 'known_hosts'];
     const before = snapshot(here);
     const terminal = open(['reset', 'remotekey', '127.0.0.1', sshd.user, 'x', ...cluster, '--out', 'out', ...server]);

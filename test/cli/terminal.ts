@@ -2,12 +2,16 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { notMissingInCi } from '../skip-reason.js';
 import { plainEnvironment, program, type RunOptions } from './etoken-bridge.js';
 
-/** Why no terminal can be made for a command here; `undefined` when it can. */
-export const noTerminal: string | undefined = String(spawnSync('script', ['--version']).stdout).includes('util-linux')
-  ? undefined
-  : 'script of util-linux is not installed';
+const isScriptThere = String(spawnSync('script', ['--version']).stdout).includes('util-linux');
+
+/** Why no terminal can be made for a command here; `undefined` when it can, as always in CI. */
+export const noTerminal: string | undefined = notMissingInCi(
+  'a command on a terminal',
+  isScriptThere ? undefined : 'script of util-linux is not installed',
+);
 
 /** A command that runs on a terminal of its own. */
 export interface Terminal {
@@ -17,7 +21,7 @@ export interface Terminal {
   waitFor(text: string | RegExp): Promise<void>;
   /** Types; `\r` is the enter key. */
   type(keys: string): void;
-  /** The process id of the command. */
+  /** The process id of the command. @throws Error while it is not known */
   processId(): number;
   /** The exit code of the command. */
   readonly ended: Promise<number | null>;
@@ -50,9 +54,17 @@ export function openTerminal(words: readonly string[], options: RunOptions & { r
       }
     },
     type: (keys) => child.stdin.write(keys),
-    processId: () => Number(readFileSync(pidFile, 'utf8')),
+    processId: () => processIdIn(pidFile),
     ended,
   };
+}
+
+function processIdIn(path: string): number {
+  const text = readFileSync(path, 'utf8');
+  const processId = Number(text);
+  // A signal to process 0 goes to everything that belongs together with these tests, and 1 is the machine's own.
+  if (Number.isInteger(processId) && processId > 1) return processId;
+  throw new Error(`${path} holds no process id but ${JSON.stringify(text)}; wait until the terminal shows something`);
 }
 
 /** The processes that a process started and that run: the token hosts of a command. */

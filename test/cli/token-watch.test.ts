@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createSastToken, createSoftHsm, createSoftToken, createStandInAuthority, type SoftHsm } from 'softhsm-config';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildFaultShim, shimMissing } from '../fault-shim/build.js';
+import { waitUntil } from '../token/soft-tokens.js';
 import { expectFailure, plainEnvironment, program, run, temporaryFolder } from './etoken-bridge.js';
 import { childrenOf, isRunning } from './terminal.js';
 
@@ -68,6 +69,9 @@ function startWatch(options: readonly string[], env: Readonly<Record<string, str
   };
 }
 
+const withoutShim = shimMissing === undefined ? '' : ` (skipped: ${shimMissing})`;
+const withoutLinux = process.platform === 'linux' ? '' : ' (skipped: Linux only)';
+
 describe('token watch', () => {
   const time = String.raw`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`;
 
@@ -116,37 +120,41 @@ describe('token watch', () => {
     expect(watch.errors()).toBe('');
   });
 
-  test.skipIf(shimMissing !== undefined)('a module that crashes is named, and watching goes on', async () => {
-    const place = join(folder, 'shim');
-    mkdirSync(place);
-    const shim = buildFaultShim(place, softHsm.module);
-    const watch = startWatch(['--json'], { ...shim.environment, ETOKEN_BRIDGE_MODULE: shim.module });
-    await watch.line(/"event":"present"/);
-    shim.setRules('C_GetSlotList abort');
-    const failed = JSON.parse(await watch.line(/module-failed/)) as object;
-    expect(failed).toMatchObject({
-      event: 'module-failed',
-      module: shim.module,
-      error: { code: 'host-crashed', function: 'C_GetSlotList', hint: expect.stringContaining('repeat') as string },
-    });
-    shim.setRules();
-    expect(JSON.parse(await watch.line(/module-works/))).toMatchObject({ module: shim.module });
-    const plain = startWatch([], { ...shim.environment, ETOKEN_BRIDGE_MODULE: shim.module });
-    await plain.line(/ present: /);
-    shim.setRules('C_GetSlotList rv=0x6');
-    const line = await plain.line(/ failed: /);
-    expect(line).toContain('C_GetSlotList: CKR_FUNCTION_FAILED');
-    // The path of the module stands there once.
-    expect(line.split(shim.module)).toHaveLength(2);
-    shim.setRules();
-    await plain.line(/ works again: /);
-    for (const { child, ended } of [watch, plain]) {
-      child.kill('SIGINT');
-      expect(await ended).toEqual([0, null]);
-    }
-  });
+  test.skipIf(shimMissing !== undefined)(
+    `a module that crashes is named, and watching goes on${withoutShim}`,
+    async () => {
+      const place = join(folder, 'shim');
+      mkdirSync(place);
+      const shim = buildFaultShim(place, softHsm.module);
+      const watch = startWatch(['--json'], { ...shim.environment, ETOKEN_BRIDGE_MODULE: shim.module });
+      await watch.line(/"event":"present"/);
+      shim.setRules('C_GetSlotList abort');
+      const failed = JSON.parse(await watch.line(/module-failed/)) as object;
+      expect(failed).toMatchObject({
+        event: 'module-failed',
+        module: shim.module,
+        error: { code: 'host-crashed', function: 'C_GetSlotList', hint: expect.stringContaining('repeat') as string },
+      });
+      shim.setRules();
+      expect(JSON.parse(await watch.line(/module-works/))).toMatchObject({ module: shim.module });
+      const plain = startWatch([], { ...shim.environment, ETOKEN_BRIDGE_MODULE: shim.module });
+      await plain.line(/ present: /);
+      shim.setRules('C_GetSlotList rv=0x6');
+      const line = await plain.line(/ failed: /);
+      expect(line).toContain('C_GetSlotList: CKR_FUNCTION_FAILED');
+      // The path of the module stands there once.
+      expect(line.split(shim.module)).toHaveLength(2);
+      shim.setRules();
+      await plain.line(/ works again: /);
+      for (const { child, ended } of [watch, plain]) {
+        child.kill('SIGINT');
+        expect(await ended).toEqual([0, null]);
+      }
+    },
+  );
 
-  test.skipIf(process.platform !== 'linux')('says why a module of smart cards may show no token', async () => {
+  const title = `says why a module of smart cards may show no token${withoutLinux}`;
+  test.skipIf(process.platform !== 'linux')(title, async () => {
     const place = join(folder, 'no-daemon');
     mkdirSync(place);
     const empty = await createSoftHsm(join(place, 'softhsm'));
@@ -165,13 +173,13 @@ describe('token watch', () => {
     }
   });
 
-  test('ends while a module hangs, and leaves no process', async () => {
+  test.skipIf(shimMissing !== undefined)(`ends while a module hangs, and leaves no process${withoutShim}`, async () => {
     const place = join(folder, 'hang');
     mkdirSync(place);
     const shim = buildFaultShim(place, softHsm.module);
     shim.setRules('C_GetSlotList hang');
     const watch = startWatch([], { ...shim.environment, ETOKEN_BRIDGE_MODULE: shim.module });
-    while (!shim.calls().includes('C_GetSlotList')) await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(await waitUntil(() => shim.calls().includes('C_GetSlotList'))).toBe(true);
     const processes = [watch.child.pid!, ...childrenOf(watch.child.pid!)];
     expect(processes).toHaveLength(2);
     watch.child.kill('SIGINT');

@@ -14,12 +14,16 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { createSastToken, createSoftHsm, createStandInAuthority } from 'softhsm-config';
+import { buildFaultShim, shimMissing } from '../fault-shim/build.js';
 import { expectFailure, jsonOf, snapshot } from './etoken-bridge.js';
 import { makeSoftTokens, pinStates } from './soft-tokens.js';
 import { noTerminal, openTerminal } from './terminal.js';
 
 const tokens = await makeSoftTokens();
 const { folder, first, second, module, run } = tokens;
+const withoutShim = shimMissing === undefined ? '' : ` (skipped: ${shimMissing})`;
+const withoutLinux = process.platform === 'linux' ? '' : ' (skipped: Linux only)';
+const withoutTerminal = noTerminal === undefined ? '' : ` (skipped: ${noTerminal})`;
 
 describe('token list', () => {
   test('prints label, serial, model, PIN state, keys and URI of each token, with a URI each', () => {
@@ -161,7 +165,7 @@ describe('token list', () => {
 });
 
 describe.skipIf(process.platform !== 'linux')(
-  'a module of smart cards that shows no token, beside one that does',
+  `a module of smart cards that shows no token, beside one that does${withoutLinux}`,
   () => {
     /** Environment: SoftHSM2 with the tokens, and before it a module that is one of SafeNet by its name and cannot start. */
     const place = join(folder, 'beside');
@@ -181,12 +185,39 @@ describe.skipIf(process.platform !== 'linux')(
     test.each([
       ['list', []],
       ['certificates', []],
+      ['certificates', ['--login', '--pin-file', first.pinFile]],
       ['export', ['--out', 'nothing']],
+      ['export', ['--out', 'nothing', '--pin-file', first.pinFile]],
       ['check', ['--pin-file', first.pinFile]],
     ])('token %s says why the token that was named may not be seen', (command, more) => {
       const outcome = run(['token', command, '--quiet', '--token-label', 'SAST third', ...more], { env });
       expectFailure(outcome, 3, 'no token is the one with label "SAST third"');
       expect(outcome.stderr.split(words)).toHaveLength(2);
+    });
+
+    test.each([[[]], [['--login', '--pin-file', first.pinFile]]])(
+      'token certificates says why the module failed where no other shows a token: %j',
+      async (more) => {
+        const empty = await createSoftHsm(join(place, `empty-${String(more.length)}`));
+        const outcome = run(['token', 'certificates', ...more], { env: { ...env, ...empty.environment } });
+        expectFailure(outcome, 3, 'libeTPkcs11.so is a library, and no PKCS#11 module');
+      },
+    );
+
+    test('token certificates and export name pcscd where no token is there, also with a login', async () => {
+      const empty = await createSoftHsm(join(place, 'no-daemon'));
+      const silent = join(place, 'no-daemon/libeTPkcs11.so');
+      symlinkSync(module, silent);
+      for (const command of [
+        ['certificates'],
+        ['certificates', '--login', '--pin-file', first.pinFile],
+        ['export', '--out', 'nothing', '--pin-file', first.pinFile],
+      ]) {
+        const words = ['token', ...command, '--module', silent];
+        const outcome = run(words, { env: { ...empty.environment, PCSCLITE_CSOCK_NAME: socket } });
+        expectFailure(outcome, 3, 'no token was found', 'pcscd');
+        expect(outcome.stderr.split(`pcscd does not run (nothing listens at ${socket})`)).toHaveLength(2);
+      }
     });
 
     test('token list does not repeat what is known of its family, token modules does', () => {
@@ -295,7 +326,8 @@ describe('a module that cannot be used: its own error each, exit code 3', () => 
     expectFailure(run(['token', 'list'], { env: { ETOKEN_BRIDGE_MODULE: path } }), 3, error, hint);
   });
 
-  test.skipIf(process.getuid?.() === 0)('a file that may not be read (not as root)', () => {
+  const root = process.getuid?.() === 0 ? ' (skipped: root may read everything)' : '';
+  test.skipIf(root !== '')(`a file that may not be read${root}`, () => {
     writeFileSync(inFolder('libsecret.so'), elf(64, 62));
     chmodSync(inFolder('libsecret.so'), 0);
     expectFailure(
@@ -552,7 +584,7 @@ describe('a spy module', () => {
     expect(made.status).toBe(0);
   });
 
-  test.skipIf(noTerminal !== undefined)('on a terminal it stands before the prompt', async () => {
+  test.skipIf(noTerminal !== undefined)(`on a terminal it stands before the prompt${withoutTerminal}`, async () => {
     const terminal = openTerminal(check, { cwd: folder, env: tokens.environment });
     await terminal.waitFor('PIN of token "SAST first"');
     const screen = terminal.screen();
@@ -595,6 +627,24 @@ describe('token check', () => {
       expect(Object.keys(trial)).toEqual(['digest', 'way', 'mechanism', 'ok', 'milliseconds', 'error']);
     }
     expect([outcome.status, outcome.stderr]).toEqual([0, '']);
+  });
+
+  test.skipIf(shimMissing !== undefined)(`of a mechanism that is refused gives no hint to check${withoutShim}`, () => {
+    const place = join(folder, 'refuses');
+    mkdirSync(place);
+    const shim = buildFaultShim(place, module);
+    const env = { ...shim.environment, ETOKEN_BRIDGE_MODULE: shim.module, ETOKEN_BRIDGE_PIN: first.pin };
+    const words = ['token', 'check', '--token-label', first.token.label];
+    shim.setRules('C_SignInit mechanism=0x6 rv=0x70');
+    const plain = run(words, { env });
+    expect([plain.status, plain.stderr]).toEqual([0, '']);
+    expect(plain.stdout).toMatch(/^sha1 +CKM_SHA1_RSA_PKCS +failed .*CKR_MECHANISM_INVALID/m);
+    expect(plain.stdout).not.toContain('hint');
+    const { trials } = jsonOf(run([...words, '--json'], { env })) as { trials: { ok: boolean; error: object }[] };
+    expect(trials.filter(({ ok }) => !ok)).toMatchObject([{ error: { code: 'mechanism-refused', hint: null } }]);
+    // Others lead somewhere.
+    shim.setRules('C_SignInit mechanism=0x6 rv=0x30');
+    expect(run(words, { env }).stdout).toMatch(/^hint: /m);
   });
 
   test('two tokens and no choice: 3, with a URI each to paste', () => {

@@ -21,12 +21,12 @@ import {
   type SftpFetchRequest,
   type SftpLogin,
 } from '../../src/sftp/index.js';
+import { skipReason } from '../skip-reason.js';
 import { passwordsMissing, sshdMissing, startSshd, type Sshd } from './sshd.js';
 import { startTcpRelay } from './tcp-relay.js';
 
 const withSshd = sshdMissing === '' ? test : test.skip;
 const withPasswords = passwordsMissing === '' ? test : test.skip;
-const reason = (missing: string): string => (missing === '' ? '' : ` (skipped: ${missing})`);
 
 let sshd: Sshd;
 let servers: Sshd[] = [];
@@ -79,7 +79,7 @@ function put(server: Sshd, name: string, bytes: Uint8Array): string {
   return path;
 }
 
-describe(`fetching from OpenSSH${reason(sshdMissing)}`, () => {
+describe(`fetching from OpenSSH${skipReason(sshdMissing)}`, () => {
   withSshd('with a key: the bytes of the file', async () => {
     put(sshd, 'file', sample);
     expect(await fetchOverSftp(at(sshd, join(sshd.home, 'file')))).toEqual(sample);
@@ -120,22 +120,25 @@ describe(`fetching from OpenSSH${reason(sshdMissing)}`, () => {
     expect(await fetchOverSftp(at(sshd, 'relative'))).toEqual(sample);
   });
 
-  withPasswords(`with a password${reason(passwordsMissing)}`, async () => {
+  withPasswords(`with a password${skipReason(passwordsMissing)}`, async () => {
     const path = put(sshd, 'file', sample);
     expect(await fetchOverSftp(at(sshd, path, { login: byPassword(sshd.password) }))).toEqual(sample);
   });
 
-  withPasswords(`with a wrong password, which is tried once and not repeated${reason(passwordsMissing)}`, async () => {
-    const server = await start();
-    const login = byPassword('wrong word');
-    const error = await failureOf(fetchOverSftp(at(server, put(server, 'file', sample), { login })));
-    expect(error.code).toBe('login-refused');
-    expect(`${error.message}${error.hint ?? ''}${error.stack ?? ''}`).not.toContain('wrong word');
-    expect(server.log().match(/Failed password/g)).toHaveLength(1);
-  });
+  withPasswords(
+    `with a wrong password, which is tried once and not repeated${skipReason(passwordsMissing)}`,
+    async () => {
+      const server = await start();
+      const login = byPassword('wrong word');
+      const error = await failureOf(fetchOverSftp(at(server, put(server, 'file', sample), { login })));
+      expect(error.code).toBe('login-refused');
+      expect(`${error.message}${error.hint ?? ''}${error.stack ?? ''}`).not.toContain('wrong word');
+      expect(server.log().match(/Failed password/g)).toHaveLength(1);
+    },
+  );
 
   withPasswords(
-    `with a password where the server asks by keyboard-interactive${reason(passwordsMissing)}`,
+    `with a password where the server asks by keyboard-interactive${skipReason(passwordsMissing)}`,
     async () => {
       const config = ['UsePAM yes', 'PasswordAuthentication no', 'KbdInteractiveAuthentication yes'];
       const server = await start({ config });
@@ -200,7 +203,7 @@ describe(`fetching from OpenSSH${reason(sshdMissing)}`, () => {
   });
 });
 
-describe(`the host key${reason(sshdMissing)}`, () => {
+describe(`the host key${skipReason(sshdMissing)}`, () => {
   const trust = (text: string): HostKeyTrust => ({
     kind: 'known-hosts',
     entries: parseKnownHosts(text, 'known_hosts'),
@@ -269,7 +272,7 @@ describe(`the host key${reason(sshdMissing)}`, () => {
   });
 });
 
-describe(`putting on OpenSSH${reason(sshdMissing)}`, () => {
+describe(`putting on OpenSSH${skipReason(sshdMissing)}`, () => {
   const putting = (server: Sshd, path: string, bytes: Uint8Array, changes: Partial<SftpFetchRequest> = {}) =>
     putOverSftp({ ...at(server, path, changes), name: 'ITLRecovery.p12', bytes });
   const here = (server: Sshd, name: string): string => {
@@ -322,7 +325,7 @@ describe(`putting on OpenSSH${reason(sshdMissing)}`, () => {
     expect(readdirSync(folder)).toHaveLength(3);
   });
 
-  withPasswords(`over an old one that the user may not read${reason(passwordsMissing)}`, async () => {
+  withPasswords(`over an old one that the user may not read${skipReason(passwordsMissing)}`, async () => {
     const folder = here(sshd, 'unreadable');
     const path = join(folder, 'key.p12');
     writeFileSync(path, 'old', { mode: 0o600 });
@@ -338,7 +341,7 @@ describe(`putting on OpenSSH${reason(sshdMissing)}`, () => {
     expect(error.code).toBe('file-not-found');
   });
 
-  withPasswords(`where the user may not write${reason(passwordsMissing)}`, async () => {
+  withPasswords(`where the user may not write${skipReason(passwordsMissing)}`, async () => {
     expect(await failureOf(putting(sshd, '/etc/key.p12', sample))).toMatchObject({ code: 'access-denied' });
     expect(existsSync('/etc/key.p12')).toBe(false);
   });

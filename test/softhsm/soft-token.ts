@@ -1,11 +1,10 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll } from 'vitest';
 import type { SoftHsm, SoftToken } from 'softhsm-config';
+import { makeTemporaryFolder } from '../temporary-folders.js';
 
 export type Attributes = Readonly<Record<string, Uint8Array | string>>;
 
@@ -20,9 +19,7 @@ export interface TokenContents {
 
 /** A folder that is gone when the tests of the file are done. */
 export function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'softhsm-config-'));
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
+  return makeTemporaryFolder('softhsm-config-');
 }
 
 /** Reads a token in a process of its own, with pkcs11js alone, and signs with its private key. */

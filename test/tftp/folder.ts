@@ -1,15 +1,11 @@
-import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, afterEach } from 'vitest';
+import { afterEach } from 'vitest';
 import { startTftpServer, type TftpServer, type TftpServerOptions } from '../../src/tftp/index.js';
+import { makeTemporaryFolder } from '../temporary-folders.js';
 import { seededRandom } from './relay.js';
 
 /** A folder that is gone when the tests of the file are done. */
 export function temporaryFolder(): string {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'etoken-bridge-tftp-')));
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
+  return makeTemporaryFolder('etoken-bridge-tftp-');
 }
 
 /** Bytes that are the same in every run, and no two blocks of them alike. */

@@ -11,6 +11,7 @@ import {
   type PinRequest,
 } from '../../src/token/index.js';
 import { buildFaultShim, shimMissing, type FaultShim } from '../fault-shim/build.js';
+import { skipReason } from '../skip-reason.js';
 import { buildOddModule, type OddModule } from './odd-token.js';
 import {
   makeSoftTokens,
@@ -127,174 +128,177 @@ describe('changeTokenPin', () => {
   });
 });
 
-describe.skipIf(shimMissing !== undefined)('a token that fails while its PIN is changed', () => {
-  let shim: FaultShim;
-  let environment: Environment;
+describe.skipIf(shimMissing !== undefined)(
+  `a token that fails while its PIN is changed${skipReason(shimMissing)}`,
+  () => {
+    let shim: FaultShim;
+    let environment: Environment;
 
-  beforeAll(() => {
-    mkdirSync(join(folder, 'shim'));
-    shim = buildFaultShim(join(folder, 'shim'), soft.softHsm.module);
-    environment = { ...soft.environment, ...shim.environment, ETOKEN_BRIDGE_MODULE: shim.module };
-  });
-  beforeEach(() => {
-    shim.setRules();
-    shim.takeCalls();
-  });
-
-  const tries = (): number => shim.takeCalls().filter((name) => name === 'C_SetPIN' || name === 'C_Login').length;
-
-  test.each([
-    ['0x20000', 'pin-final-try', 'one try left'],
-    ['0x40000', 'pin-locked', 'is locked'],
-    ['0x2', 'function-failed', 'is write-protected'],
-  ])('with flags %s no PIN is asked for and none is tried', async (flags, code, words) => {
-    shim.setRules(`C_GetTokenInfo flags=${flags}`);
-    const pin = pinSource();
-    const attempt = change({ environment, pin: pin.ask, newPin: pin.ask });
-    await expect(attempt).rejects.toMatchObject({ code, message: expect.stringContaining(words) as string });
-    expect([pin.asked(), tries()]).toEqual([0, 0]);
-  });
-
-  test('the last try is used when that is what the user wants', async () => {
-    shim.setRules('C_GetTokenInfo flags=0x20000');
-    await change({ environment, useFinalPinTry: true });
-    shim.setRules();
-    expect(await opens(newPin)).toBe(true);
-  });
-
-  test('a PIN that must be changed is told in words, and can be', async () => {
-    shim.setRules('C_GetTokenInfo flags=0x80000');
-    const [listed] = await listTokens({ environment, uri: { token: 'CTL one' } });
-    expect(listed?.pin).toEqual({
-      state: 'to-be-changed',
-      words: 'must be changed: it is the first one, or has expired',
+    beforeAll(() => {
+      mkdirSync(join(folder, 'shim'));
+      shim = buildFaultShim(join(folder, 'shim'), soft.softHsm.module);
+      environment = { ...soft.environment, ...shim.environment, ETOKEN_BRIDGE_MODULE: shim.module };
     });
-    await change({ environment });
-    shim.setRules('C_Login rv=0xa3');
-    const login = openTokenSigner({ environment, tokenLabel: 'CTL one', pin: pinSource(newPin).ask });
-    await expect(login).rejects.toMatchObject({
-      message: expect.stringContaining('the PIN has expired') as string,
-      hint: expect.stringContaining('token change-pin') as string,
+    beforeEach(() => {
+      shim.setRules();
+      shim.takeCalls();
     });
-  });
 
-  test.each([
-    ['0xa0', 'pin-incorrect', 'the PIN is wrong'],
-    ['0xa1', 'new-pin-refused', 'the new PIN has characters'],
-    ['0xa2', 'new-pin-refused', 'the new PIN is too short or too long'],
-    ['0x1b8', 'new-pin-refused', 'the new PIN is too simple'],
-    ['0xa4', 'pin-locked', 'the PIN is locked'],
-    ['0xa3', 'function-failed', 'the PIN has expired, and the token does not let it be changed in this way'],
-    ['0xb5', 'function-failed', ''],
-    ['0x54', 'function-failed', 'cannot change PINs'],
-    ['0xe2', 'function-failed', 'write-protected'],
-  ])('C_SetPIN with %s is %s, after one try', async (value, code, words) => {
-    shim.setRules(`C_SetPIN rv=${value}`);
-    const error: unknown = await change({ environment }).catch((reason: unknown) => reason);
-    expect(error).toMatchObject({
-      code,
-      functionName: 'C_SetPIN',
-      message: expect.stringContaining(words) as string,
+    const tries = (): number => shim.takeCalls().filter((name) => name === 'C_SetPIN' || name === 'C_Login').length;
+
+    test.each([
+      ['0x20000', 'pin-final-try', 'one try left'],
+      ['0x40000', 'pin-locked', 'is locked'],
+      ['0x2', 'function-failed', 'is write-protected'],
+    ])('with flags %s no PIN is asked for and none is tried', async (flags, code, words) => {
+      shim.setRules(`C_GetTokenInfo flags=${flags}`);
+      const pin = pinSource();
+      const attempt = change({ environment, pin: pin.ask, newPin: pin.ask });
+      await expect(attempt).rejects.toMatchObject({ code, message: expect.stringContaining(words) as string });
+      expect([pin.asked(), tries()]).toEqual([0, 0]);
     });
-    expect(error).not.toHaveProperty('message', expect.stringContaining('is not known'));
-    // The hint of another function would send the user round in a circle.
-    expect(error).not.toHaveProperty('hint', expect.stringContaining('change-pin'));
-    expect(inspect(error, { depth: 9 })).not.toContain(newPin);
-    expect(tries()).toBe(1);
-  });
 
-  test.each(['0x5', '0x6', '0x7', '0x30', '0x31', '0xb3', '0x3ff', '0x80000001'])(
-    'C_SetPIN with %s: nobody knows whether it was changed, or whether a try was counted',
-    async (value) => {
+    test('the last try is used when that is what the user wants', async () => {
+      shim.setRules('C_GetTokenInfo flags=0x20000');
+      await change({ environment, useFinalPinTry: true });
+      shim.setRules();
+      expect(await opens(newPin)).toBe(true);
+    });
+
+    test('a PIN that must be changed is told in words, and can be', async () => {
+      shim.setRules('C_GetTokenInfo flags=0x80000');
+      const [listed] = await listTokens({ environment, uri: { token: 'CTL one' } });
+      expect(listed?.pin).toEqual({
+        state: 'to-be-changed',
+        words: 'must be changed: it is the first one, or has expired',
+      });
+      await change({ environment });
+      shim.setRules('C_Login rv=0xa3');
+      const login = openTokenSigner({ environment, tokenLabel: 'CTL one', pin: pinSource(newPin).ask });
+      await expect(login).rejects.toMatchObject({
+        message: expect.stringContaining('the PIN has expired') as string,
+        hint: expect.stringContaining('token change-pin') as string,
+      });
+    });
+
+    test.each([
+      ['0xa0', 'pin-incorrect', 'the PIN is wrong'],
+      ['0xa1', 'new-pin-refused', 'the new PIN has characters'],
+      ['0xa2', 'new-pin-refused', 'the new PIN is too short or too long'],
+      ['0x1b8', 'new-pin-refused', 'the new PIN is too simple'],
+      ['0xa4', 'pin-locked', 'the PIN is locked'],
+      ['0xa3', 'function-failed', 'the PIN has expired, and the token does not let it be changed in this way'],
+      ['0xb5', 'function-failed', ''],
+      ['0x54', 'function-failed', 'cannot change PINs'],
+      ['0xe2', 'function-failed', 'write-protected'],
+    ])('C_SetPIN with %s is %s, after one try', async (value, code, words) => {
       shim.setRules(`C_SetPIN rv=${value}`);
       const error: unknown = await change({ environment }).catch((reason: unknown) => reason);
       expect(error).toMatchObject({
+        code,
         functionName: 'C_SetPIN',
-        message: expect.stringContaining('Whether the PIN of token "CTL one"') as string,
-        hint: expect.stringMatching(/may have counted as a wrong try: .*then try the new PIN once/) as string,
+        message: expect.stringContaining(words) as string,
       });
-      expect(error).not.toHaveProperty('message', expect.stringContaining('was not changed'));
-      expect(error).not.toHaveProperty('hint', expect.stringContaining('repeat'));
+      expect(error).not.toHaveProperty('message', expect.stringContaining('is not known'));
+      // The hint of another function would send the user round in a circle.
+      expect(error).not.toHaveProperty('hint', expect.stringContaining('change-pin'));
+      expect(inspect(error, { depth: 9 })).not.toContain(newPin);
       expect(tries()).toBe(1);
-    },
-  );
-
-  test.each([
-    ['rv=0x80000001', 'its own number'],
-    ['rv=0x30', 'the PIN was given once'],
-    ['rv=0x32', 'the PIN was given once'],
-    ['rv=0x5', 'some tokens answer a wrong PIN like this'],
-    ['rv=0x7', 'some tokens answer a wrong PIN like this'],
-    ['rv=0x3ff', 'some tokens answer a wrong PIN like this'],
-    ['abort', 'the PIN was given once'],
-    ['hang', 'the PIN was given once'],
-  ])('C_Login %s: that a try may have been spent, and not that it be repeated', async (action, words) => {
-    shim.setRules(`C_Login ${action}`);
-    const login = openTokenSigner({
-      ...{ environment, tokenLabel: 'CTL one', pin: pinSource().ask, interactionTimeout: 1_000 },
     });
-    const error: unknown = await login.catch((reason: unknown) => reason);
-    expect(error).toMatchObject({
-      functionName: 'C_Login',
-      message: expect.stringContaining('token "CTL one"') as string,
-      hint: expect.stringContaining(words) as string,
-    });
-    expect(error).toMatchObject({
-      hint: expect.stringContaining(
-        'may have counted as a wrong try; look at what `etoken-bridge token list`',
-      ) as string,
-    });
-    expect(error).not.toHaveProperty('hint', expect.stringMatching(/repeat the command|be quicker/));
-    expect(tries()).toBe(1);
-  });
 
-  test.each([
-    ['0x50', 'confirm there'],
-    ['0x104', 'security officer|initialises'],
-    ['0xe0', 'plug the token in again'],
-  ])('C_Login with %s cannot have cost a try, and may be repeated', async (value, words) => {
-    shim.setRules(`C_Login rv=${value}`);
-    const login = openTokenSigner({ environment, tokenLabel: 'CTL one', pin: pinSource().ask });
-    const error: unknown = await login.catch((reason: unknown) => reason);
-    expect(error).toMatchObject({ hint: expect.stringMatching(words) as string });
-    expect(error).not.toHaveProperty('hint', expect.stringContaining('wrong try'));
-  });
+    test.each(['0x5', '0x6', '0x7', '0x30', '0x31', '0xb3', '0x3ff', '0x80000001'])(
+      'C_SetPIN with %s: nobody knows whether it was changed, or whether a try was counted',
+      async (value) => {
+        shim.setRules(`C_SetPIN rv=${value}`);
+        const error: unknown = await change({ environment }).catch((reason: unknown) => reason);
+        expect(error).toMatchObject({
+          functionName: 'C_SetPIN',
+          message: expect.stringContaining('Whether the PIN of token "CTL one"') as string,
+          hint: expect.stringMatching(/may have counted as a wrong try: .*then try the new PIN once/) as string,
+        });
+        expect(error).not.toHaveProperty('message', expect.stringContaining('was not changed'));
+        expect(error).not.toHaveProperty('hint', expect.stringContaining('repeat'));
+        expect(tries()).toBe(1);
+      },
+    );
 
-  test('a token that cannot be read any more after the change was changed all the same', async () => {
-    // Three slots are read before: two tokens, and the empty one that SoftHSM2 always shows.
-    shim.setRules('C_GetTokenInfo 4+ rv=0x32');
-    expect(await change({ environment })).toMatchObject({ label: 'CTL one' });
-    shim.setRules();
-    expect(await opens(newPin)).toBe(true);
-  });
-
-  test.each([
-    ['rv=0x32', 'token-removed'],
-    ['hang', 'timeout'],
-    ['abort', 'host-crashed'],
-  ])('C_SetPIN %s: whether it was changed is not known, and that is said', async (action, code) => {
-    shim.setRules(`C_SetPIN ${action}`);
-    const attempt = change({ environment, interactionTimeout: 1_000 });
-    await expect(attempt).rejects.toMatchObject({
-      code,
-      functionName: 'C_SetPIN',
-      message: expect.stringMatching(
-        /^token "CTL one" .*\. Whether the PIN of token "CTL one" \(serial \w+\) was changed is not known \(C_SetPIN[^()]*\)$/,
-      ) as string,
-      hint: expect.stringContaining('try the new PIN once') as string,
+    test.each([
+      ['rv=0x80000001', 'its own number'],
+      ['rv=0x30', 'the PIN was given once'],
+      ['rv=0x32', 'the PIN was given once'],
+      ['rv=0x5', 'some tokens answer a wrong PIN like this'],
+      ['rv=0x7', 'some tokens answer a wrong PIN like this'],
+      ['rv=0x3ff', 'some tokens answer a wrong PIN like this'],
+      ['abort', 'the PIN was given once'],
+      ['hang', 'the PIN was given once'],
+    ])('C_Login %s: that a try may have been spent, and not that it be repeated', async (action, words) => {
+      shim.setRules(`C_Login ${action}`);
+      const login = openTokenSigner({
+        ...{ environment, tokenLabel: 'CTL one', pin: pinSource().ask, interactionTimeout: 1_000 },
+      });
+      const error: unknown = await login.catch((reason: unknown) => reason);
+      expect(error).toMatchObject({
+        functionName: 'C_Login',
+        message: expect.stringContaining('token "CTL one"') as string,
+        hint: expect.stringContaining(words) as string,
+      });
+      expect(error).toMatchObject({
+        hint: expect.stringContaining(
+          'may have counted as a wrong try; look at what `etoken-bridge token list`',
+        ) as string,
+      });
+      expect(error).not.toHaveProperty('hint', expect.stringMatching(/repeat the command|be quicker/));
+      expect(tries()).toBe(1);
     });
-    // The same where it stops a moment later.
-    shim.setRules(`C_GetTokenInfo 4+ ${action === 'rv=0x32' ? 'abort' : action}`);
-    const later = change({ environment, callTimeout: 1_000 });
-    await expect(later).rejects.toMatchObject({
-      functionName: 'C_GetTokenInfo',
-      message: expect.stringContaining('was changed is not known') as string,
-    });
-    shim.setRules();
-  });
-});
 
-describe.skipIf(shimMissing !== undefined)('a token with habits of its own', () => {
+    test.each([
+      ['0x50', 'confirm there'],
+      ['0x104', 'security officer|initialises'],
+      ['0xe0', 'plug the token in again'],
+    ])('C_Login with %s cannot have cost a try, and may be repeated', async (value, words) => {
+      shim.setRules(`C_Login rv=${value}`);
+      const login = openTokenSigner({ environment, tokenLabel: 'CTL one', pin: pinSource().ask });
+      const error: unknown = await login.catch((reason: unknown) => reason);
+      expect(error).toMatchObject({ hint: expect.stringMatching(words) as string });
+      expect(error).not.toHaveProperty('hint', expect.stringContaining('wrong try'));
+    });
+
+    test('a token that cannot be read any more after the change was changed all the same', async () => {
+      // Three slots are read before: two tokens, and the empty one that SoftHSM2 always shows.
+      shim.setRules('C_GetTokenInfo 4+ rv=0x32');
+      expect(await change({ environment })).toMatchObject({ label: 'CTL one' });
+      shim.setRules();
+      expect(await opens(newPin)).toBe(true);
+    });
+
+    test.each([
+      ['rv=0x32', 'token-removed'],
+      ['hang', 'timeout'],
+      ['abort', 'host-crashed'],
+    ])('C_SetPIN %s: whether it was changed is not known, and that is said', async (action, code) => {
+      shim.setRules(`C_SetPIN ${action}`);
+      const attempt = change({ environment, interactionTimeout: 1_000 });
+      await expect(attempt).rejects.toMatchObject({
+        code,
+        functionName: 'C_SetPIN',
+        message: expect.stringMatching(
+          /^token "CTL one" .*\. Whether the PIN of token "CTL one" \(serial \w+\) was changed is not known \(C_SetPIN[^()]*\)$/,
+        ) as string,
+        hint: expect.stringContaining('try the new PIN once') as string,
+      });
+      // The same where it stops a moment later.
+      shim.setRules(`C_GetTokenInfo 4+ ${action === 'rv=0x32' ? 'abort' : action}`);
+      const later = change({ environment, callTimeout: 1_000 });
+      await expect(later).rejects.toMatchObject({
+        functionName: 'C_GetTokenInfo',
+        message: expect.stringContaining('was changed is not known') as string,
+      });
+      shim.setRules();
+    });
+  },
+);
+
+describe.skipIf(shimMissing !== undefined)(`a token with habits of its own${skipReason(shimMissing)}`, () => {
   let odd: OddModule;
   let environment: Environment;
 

@@ -24,6 +24,9 @@ export interface FaultOutcome extends Outcome {
   readonly next: (Outcome & { readonly written: string | undefined }) | undefined;
 }
 
+/** A command that takes longer, in milliseconds, is killed: each has limits of its own, and ends before. */
+const longest = 120_000;
+
 const timestamp = '2026-01-01T00:00:00Z';
 
 /**
@@ -107,12 +110,18 @@ export class FaultLane {
     return { ...outcome, took, logins, changed, written, left, next };
   }
 
-  /** Starts a command here and waits for its end. */
-  async run(words: readonly string[], more: Readonly<Record<string, string>> = {}): Promise<Outcome> {
+  /** Starts a command here and waits for its end; one that does not end is killed, and has no status then. */
+  async run(
+    words: readonly string[],
+    more: Readonly<Record<string, string>> = {},
+    timeout = longest,
+  ): Promise<Outcome> {
     const child = spawn(process.execPath, [program, ...words], {
       cwd: this.#work,
       env: plainEnvironment({ ...this.#environment, ...more }),
       stdio: ['ignore', 'pipe', 'pipe'],
+      timeout,
+      killSignal: 'SIGKILL',
     });
     let [stdout, stderr] = ['', ''];
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));

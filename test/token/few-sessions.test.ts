@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { verifyDigest } from '../../src/signer/index.js';
 import { openTokenSigner } from '../../src/token/index.js';
 import { buildFaultShim, shimMissing } from '../fault-shim/build.js';
+import { skipReason } from '../skip-reason.js';
 import { makeSoftTokens, pinSource, requestFor, temporaryFolder } from './soft-tokens.js';
 
 const folder = temporaryFolder();
@@ -20,7 +21,7 @@ function buildFewSessions(): string {
   return library;
 }
 
-describe.skipIf(shimMissing !== undefined)('a token with few sessions', () => {
+describe.skipIf(shimMissing !== undefined)(`a token with few sessions${skipReason(shimMissing)}`, () => {
   test.each([
     [1, 1],
     [2, 2],

@@ -6,10 +6,14 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { plainEnvironment, program, type Outcome } from '../cli/etoken-bridge.js';
 import { makeSoftTokens, pins, pinStates } from '../cli/soft-tokens.js';
+import { skipReason } from '../skip-reason.js';
 
 const tokens = await makeSoftTokens();
 const { first, folder, environment } = tokens;
 tokens.makeTokenList('CTLFile.tlv');
+
+/** So many signatures, and two hundred processes at once, are a load that other tests must not suffer from. */
+const priority = constants.priority.PRIORITY_LOW;
 
 /** What runs; a test that ends early leaves nothing behind. */
 const running = new Set<ChildProcess>();
@@ -74,13 +78,13 @@ const signMany = `
 const memoryMissing = existsSync('/proc/self/status') ? undefined : 'memory is read from /proc';
 
 test.skipIf(memoryMissing !== undefined)(
-  `more than 100,000 signatures in one host: its memory does not grow, nor that of the command${reason(memoryMissing)}`,
+  `more than 100,000 signatures in one host: its memory does not grow, nor that of the command${skipReason(memoryMissing)}`,
   async () => {
     const started = performance.now();
     const secret = { SERIAL: first.token.serialNumber, PIN: pins.first };
     // As little room for what is thrown away soon as the host has, so that what is kept can be told from it.
     const words = ['--max-semi-space-size=2', '--input-type=module', '-e', signMany];
-    const { status, stdout, stderr } = await start(words, { more: secret });
+    const { status, stdout, stderr } = await start(words, { more: secret, priority });
     const seconds = (performance.now() - started) / 1000;
     expect([status, stderr]).toEqual([0, '']);
     const marks = stdout.trim().split('\n').map((line) => JSON.parse(line) as { done: number; host: number; command: number }); // prettier-ignore
@@ -117,7 +121,7 @@ const roomMissing =
 const title =
   '200 commands that sign with one token at the same moment: each succeeds or says why not, and no signature is wrong';
 test.skipIf(roomMissing !== undefined)(
-  `${title}${reason(roomMissing)}`,
+  `${title}${skipReason(roomMissing)}`,
   async () => {
     const count = 200;
     const timestamp = ['--timestamp', '2026-01-01T00:00:00Z'];
@@ -133,8 +137,7 @@ test.skipIf(roomMissing !== undefined)(
       start([program, 'ctl', 'sign', 'CTLFile.tlv', '--out', `${String(index)}.tlv`, ...options], {
         more: { ETOKEN_BRIDGE_TOKEN_TIMEOUT: '300' },
         cwd: join(folder, 'many'),
-        // Two hundred processes at once are a load that other tests must not suffer from.
-        priority: constants.priority.PRIORITY_LOW,
+        priority,
       }),
     );
     const outcomes = await Promise.all(runs);
@@ -159,7 +162,3 @@ test.skipIf(roomMissing !== undefined)(
   },
   900_000,
 );
-
-function reason(missing: string | undefined): string {
-  return missing === undefined ? '' : ` (skipped: ${missing})`;
-}

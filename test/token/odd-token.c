@@ -10,6 +10,7 @@
  *   ODD_TOKEN_NEW_PIN        the new PIN that is typed there
  *   ODD_TOKEN_READ_ONLY      no read-write sessions
  *   ODD_TOKEN_MANUFACTURER   what C_GetTokenInfo says
+ *   ODD_TOKEN_SERIAL         the same: all tokens have this serial number (OpenSC, with a token for each PIN of a card)
  *   ODD_TOKEN_EMPTY_SLOTS    so many slots without a token stand before the others (SafeNet has eight)
  *   ODD_TOKEN_LOGIN_FIRST    C_SetPIN wants a login before it looks at the PIN
  *   ODD_TOKEN_LOG            a file that gets one line for each PIN that the token looked at: the function
@@ -53,15 +54,18 @@ static CK_RV get_slot_list(CK_BBOOL present, CK_SLOT_ID_PTR list, CK_ULONG_PTR c
   return CKR_OK;
 }
 
+static void put(CK_UTF8CHAR_PTR field, size_t size, const char *value) {
+  if (!value) return;
+  memset(field, ' ', size);
+  memcpy(field, value, strlen(value));
+}
+
 static CK_RV get_token_info(CK_SLOT_ID slot, CK_TOKEN_INFO_PTR info) {
-  const char *manufacturer = setting("ODD_TOKEN_MANUFACTURER");
   CK_RV rv = real->C_GetTokenInfo(slot, info);
   if (rv != CKR_OK) return rv;
   if (setting("ODD_TOKEN_PAD")) info->flags |= CKF_PROTECTED_AUTHENTICATION_PATH;
-  if (manufacturer) {
-    memset(info->manufacturerID, ' ', sizeof info->manufacturerID);
-    memcpy(info->manufacturerID, manufacturer, strlen(manufacturer));
-  }
+  put(info->manufacturerID, sizeof info->manufacturerID, setting("ODD_TOKEN_MANUFACTURER"));
+  put(info->serialNumber, sizeof info->serialNumber, setting("ODD_TOKEN_SERIAL"));
   return CKR_OK;
 }
 

@@ -190,6 +190,19 @@ describe.skipIf(shimMissing !== undefined)('a key with a PIN of its own for sign
     await expectSigns(signer, certificate);
     await signer.close();
   });
+
+  test('that the token does not tell of is entered at a reader that has keys', async () => {
+    const none: PinRequest = () => Promise.resolve(undefined);
+    for (const more of [{}, { signaturePin: none }]) {
+      const wanted = options({ ODD_TOKEN_PAD: '10', ODD_TOKEN_SILENT: '1' });
+      const signer = await openTokenSigner({ ...wanted, ...more, pin: none });
+      expect(signer.token.keys).toMatchObject([{ alwaysAuthenticates: false }]);
+      await expectSigns(signer, certificate);
+      await signer.close();
+      const each = 'C_Login for a signature';
+      expect(odd.triedPins()).toEqual(['C_Login', each, each, each]);
+    }
+  });
 });
 
 describe.skipIf(shimMissing !== undefined)('a reader with keys', () => {

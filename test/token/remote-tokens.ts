@@ -13,6 +13,7 @@ import { canMount } from '../cli/etoken-bridge.js';
 import { libraryPath, startDaemon, waitFor, whatIsMissing, type Daemon } from '../modules/programs.js';
 import type { ModuleAccess } from '../modules/running-module.js';
 import { sshdMissing, type Sshd } from '../sftp/sshd.js';
+import { notMissingInCi } from '../skip-reason.js';
 import { rightPin } from './soft-tokens.js';
 
 export const proxy: string = libraryPath('p11-kit-proxy.so');
@@ -92,9 +93,11 @@ export function proxyWithModuleFile(home: string, command: string): ModuleAccess
   };
 }
 
-/** Why no module file can be put in place for one command. */
-export const moduleFileMissing: string | undefined =
-  remotingMissing ?? (process.getuid?.() !== 0 || canMount ? undefined : 'root may not mount here');
+/** Why no module file can be put in place for one command; `undefined` when it can, as always in CI. */
+export const moduleFileMissing: string | undefined = notMissingInCi(
+  'a module file of p11-kit',
+  remotingMissing ?? (process.getuid?.() !== 0 || canMount ? undefined : 'root may not mount here'),
+);
 
 /** An environment in which p11-kit's client reaches a socket, or runs a command. */
 export function withAddress(address: string): Environment {

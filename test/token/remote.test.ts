@@ -1,4 +1,6 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -122,6 +124,43 @@ describe.skipIf(remotingMissing !== undefined)(`a token behind p11-kit, over a p
     expect(silent).toBeGreaterThan(1);
     expect(await waitUntil(() => !isRunning(silent))).toBe(true);
     await expectWorks(far, client, withAddress(`|${far.serve}`));
+  });
+
+  /** Starts a program that asks the client for tokens, and lives until it is killed; `ready` is printed after that. */
+  function startAsking(address: string): ReturnType<typeof spawn> {
+    const program = `
+      import { openTokenHost } from ${JSON.stringify(new URL('../../dist/token/index.js', import.meta.url).href)};
+      const modulePath = ${JSON.stringify(client)};
+      const host = openTokenHost({ modulePath, callTimeout: 600_000 });
+      await host.request('tokens', { modulePath });
+      console.log('ready');
+      setInterval(() => {}, 1000);`;
+    const words = ['--input-type=module', '-e', program];
+    return spawn(process.execPath, words, { env: withAddress(address), stdio: ['ignore', 'pipe', 'ignore'] });
+  }
+
+  // The calls that pass through it wait without end, from the first one on: no message of the program gets through.
+  test('a command that says nothing, and the program is killed: nothing is left of it', async () => {
+    const script = join(folder, 'mute');
+    const processFile = join(folder, 'mute.pid');
+    writeFileSync(script, `#!/bin/sh\necho $$ $PPID > '${processFile}'\nexec sleep 100000\n`, { mode: 0o755 });
+    const asking = startAsking(`|${script}`);
+    const started = (): string => (existsSync(processFile) ? readFileSync(processFile, 'utf8') : '');
+    expect(await waitUntil(() => started().endsWith('\n'))).toBe(true);
+    asking.kill('SIGKILL');
+    const [mute = 0, host = 0] = started().split(' ').map(Number);
+    expect(Math.min(mute, host)).toBeGreaterThan(1);
+    expect(await waitUntil(() => !isRunning(host) && !isRunning(mute))).toBe(true);
+  });
+
+  test('a command that is stopped while nothing is asked, and the program is killed: nothing is left of it', async () => {
+    far.forget();
+    const asking = startAsking(`|${far.serve}`);
+    await once(asking.stdout!, 'data');
+    const served = far.servingProcess();
+    process.kill(served, 'SIGSTOP');
+    asking.kill('SIGKILL');
+    expect(await waitUntil(() => !isRunning(served))).toBe(true);
   });
 
   test.each([

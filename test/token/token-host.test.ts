@@ -6,6 +6,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { listTokens, openTokenHost, Pin, type TokenHost, type TokenHostOptions } from '../../src/token/index.js';
 import { buildFaultShim, shimMissing, type FaultShim } from '../fault-shim/build.js';
+import { skipReason } from '../skip-reason.js';
 import { isRunning, makeSoftTokens, rightPin, temporaryFolder, waitUntil, type SoftTokens } from './soft-tokens.js';
 
 const folder = temporaryFolder();
@@ -130,7 +131,7 @@ describe('a command that ends', () => {
     expect(await waitUntil(() => !isRunning(host))).toBe(true);
   });
 
-  describe.skipIf(shimMissing !== undefined)('while a call hangs', () => {
+  describe.skipIf(shimMissing !== undefined)(`while a call hangs${skipReason(shimMissing)}`, () => {
     let shim: FaultShim;
     beforeAll(() => {
       mkdirSync(join(folder, 'shim'));
@@ -157,7 +158,7 @@ describe('a command that ends', () => {
   });
 });
 
-describe.skipIf(shimMissing !== undefined)('what a library writes', () => {
+describe.skipIf(shimMissing !== undefined)(`what a library writes${skipReason(shimMissing)}`, () => {
   test('is repeated when it crashes, without the PIN', async () => {
     const own = join(folder, 'talker');
     mkdirSync(own);

@@ -16,6 +16,7 @@ import {
   type TokenSignerOptions,
 } from '../../src/token/index.js';
 import { buildFaultShim, shimMissing, type FaultShim } from '../fault-shim/build.js';
+import { skipReason } from '../skip-reason.js';
 import { makeStrictKey } from './odd-token.js';
 import {
   isRunning,
@@ -280,7 +281,7 @@ describe('checkToken', () => {
   });
 });
 
-describe.skipIf(shimMissing !== undefined)('a token that fails', () => {
+describe.skipIf(shimMissing !== undefined)(`a token that fails${skipReason(shimMissing)}`, () => {
   let shim: FaultShim;
   let faulty: TokenSignerOptions;
 

@@ -5,6 +5,7 @@ import { createSoftToken } from 'softhsm-config';
 import { describe, expect, test } from 'vitest';
 import { watchTokens, type TokenEvent, type WatchTokensOptions } from '../../src/token/index.js';
 import { buildFaultShim, shimMissing, type FaultShim } from '../fault-shim/build.js';
+import { buildOddModule } from './odd-token.js';
 import { makeSoftTokens, rightPin, temporaryFolder, waitUntil, type SoftTokens } from './soft-tokens.js';
 
 const folder = temporaryFolder();
@@ -66,6 +67,9 @@ function hostProcesses(): readonly string[] {
   return lines.filter((line) => Number(line.trim().split(/\s+/)[1]) === process.pid);
 }
 
+const withoutShim = shimMissing === undefined ? '' : ` (skipped: ${shimMissing})`;
+const withoutLinux = process.platform === 'linux' ? '' : ' (skipped: Linux only)';
+
 describe('watchTokens', () => {
   test('sees a token that another process makes and removes, and those that are there', async () => {
     const soft = await makePlace('real', 'CTL one');
@@ -102,6 +106,24 @@ describe('watchTokens', () => {
     expect(await stopped.next()).toMatchObject({ done: true });
   });
 
+  test('many rounds in a second leave nothing behind that Node.js warns of', async () => {
+    const soft = await makePlace('many', 'CTL one');
+    const warnings: Error[] = [];
+    const note = (warning: Error): void => void warnings.push(warning);
+    process.on('warning', note);
+    let looks = 0;
+    const clock = (): number => (looks += 1);
+    try {
+      const watch = startWatch({ environment: soft.environment, interval: 1, clock });
+      await watch.next('present', 'CTL one');
+      expect(await waitUntil(() => looks >= 100, 50_000)).toBe(true);
+      await watch.end();
+    } finally {
+      process.off('warning', note);
+    }
+    expect(warnings).toEqual([]);
+  });
+
   test('without a module there is nothing to watch', async () => {
     const environment = { ETOKEN_BRIDGE_MODULE: join(folder, 'none.so') };
     const events = watchTokens({ environment, interval: 100, signal: new AbortController().signal });
@@ -109,7 +131,44 @@ describe('watchTokens', () => {
   });
 });
 
-describe.skipIf(shimMissing !== undefined)('a module that misbehaves while it is watched', () => {
+describe.skipIf(shimMissing !== undefined)(`tokens of one serial number in one module${withoutShim}`, () => {
+  test.each([
+    ['CTL one', 'CTL two'],
+    ['CTL one', 'CTL one'],
+  ])('%s and %s are told apart, and nothing is told that did not happen', async (label, other) => {
+    const soft = await makePlace(`twins-${label}-${other}`, label);
+    const odd = buildOddModule(soft.path, soft.softHsm.module);
+    const manage = (...words: readonly string[]): void => {
+      const { status, stderr } = spawnSync('softhsm2-util', words, { encoding: 'utf8', env: soft.environment });
+      expect(status, stderr).toBe(0);
+    };
+    const make = (): void =>
+      manage('--init-token', '--free', '--label', other, '--pin', rightPin, '--so-pin', '12345678');
+    make();
+    const environment = {
+      ...soft.environment,
+      ...odd.environment,
+      ETOKEN_BRIDGE_MODULE: odd.module,
+      ODD_TOKEN_SERIAL: '1234',
+    };
+    let looks = 0;
+    const clock = (): number => (looks += 1);
+    const watch = startWatch({ environment, interval: 100, clock });
+    await watch.next('present', label);
+    await watch.next('present', other);
+    const before = looks;
+    expect(await waitUntil(() => looks >= before + 3, 50_000)).toBe(true);
+    // The first is deleted, so that the second would be taken for it.
+    manage('--delete-token', '--serial', soft.identities[0]!.token.serialNumber);
+    await watch.next('pulled-out', label);
+    make();
+    await watch.next('plugged-in', other);
+    await watch.end();
+    expect(watch.events.map(({ kind }) => kind)).toEqual(['present', 'present', 'pulled-out', 'plugged-in']);
+  });
+});
+
+describe.skipIf(shimMissing !== undefined)(`a module that misbehaves while it is watched${withoutShim}`, () => {
   async function makeFaulty(name: string): Promise<{ readonly shim: FaultShim; readonly watch: RunningWatch }> {
     const soft = await makePlace(name, 'CTL one');
     const shim = buildFaultShim(soft.path, soft.softHsm.module);
@@ -141,20 +200,18 @@ describe.skipIf(shimMissing !== undefined)('a module that misbehaves while it is
     shim.takeCalls();
     shim.setRules(rule);
     expect(await watch.next('module-failed')).toMatchObject({ error: { code, functionName } });
-    // Two more processes were started for it, so that at least one more failed. C_Finalize is not called in a new one.
-    if (functionName !== 'C_Finalize') {
-      const begun = countOf(shim, 'C_Initialize');
-      expect(await waitUntil(() => countOf(shim, 'C_Initialize') >= begun + 2, 50_000)).toBe(true);
-      expect(watch.events.map(({ kind }) => kind)).toEqual(['present', 'module-failed']);
-    }
+    // It was begun twice more, so that at least one more failed. C_Finalize is not called in a new process.
+    const begins = functionName === 'C_Finalize' ? 'C_Finalize' : 'C_Initialize';
+    const begun = countOf(shim, begins);
+    expect(await waitUntil(() => countOf(shim, begins) >= begun + 2, 50_000)).toBe(true);
+    expect(watch.events.map(({ kind }) => kind)).toEqual(['present', 'module-failed']);
     shim.setRules();
     await watch.next('module-works');
     shim.setRules('C_GetSlotList none');
     await watch.next('pulled-out', 'CTL one');
     await watch.end();
     const kinds = watch.events.map(({ kind }) => kind);
-    expect(kinds.slice(0, 2)).toEqual(['present', 'module-failed']);
-    expect(kinds.slice(-2)).toEqual(['module-works', 'pulled-out']);
+    expect(kinds).toEqual(['present', 'module-failed', 'module-works', 'pulled-out']);
     expect(hostProcesses()).toEqual([]);
   });
 
@@ -220,8 +277,21 @@ describe.skipIf(shimMissing !== undefined)('a module that misbehaves while it is
     const { shim, watch } = await makeFaulty(`gone-${value}`);
     shim.setRules(`C_GetTokenInfo rv=${value}`);
     await watch.next('pulled-out', 'CTL one');
+    const begun = countOf(shim, 'C_Initialize');
+    expect(await waitUntil(() => countOf(shim, 'C_Initialize') >= begun + 2, 50_000)).toBe(true);
     shim.setRules();
     await watch.next('plugged-in', 'CTL one');
+    await watch.end();
+    expect(watch.events.map(({ kind }) => kind)).toEqual(['present', 'pulled-out', 'plugged-in']);
+  });
+
+  test('a card that is not recognised is a failure where no token was seen before', async () => {
+    const soft = await makePlace('foreign', 'CTL one');
+    const shim = buildFaultShim(soft.path, soft.softHsm.module);
+    shim.setRules('C_GetTokenInfo rv=0xe1');
+    const environment = { ...soft.environment, ...shim.environment, ETOKEN_BRIDGE_MODULE: shim.module };
+    const watch = startWatch({ environment, interval: 100 });
+    expect(await watch.next('module-failed')).toMatchObject({ error: { returnValue: 'CKR_TOKEN_NOT_RECOGNIZED' } });
     await watch.end();
   });
 
@@ -309,20 +379,23 @@ describe.skipIf(shimMissing !== undefined)('a module that misbehaves while it is
     expect(await waitUntil(() => hostProcesses().length === 0)).toBe(true);
   });
 
-  test('one round asks a module once, and nothing of it asks for a PIN', async () => {
+  test('a round asks a module once, no PIN is given to it, and it rests until the next', async () => {
     const soft = await makePlace('quiet', 'CTL one');
     const shim = buildFaultShim(soft.path, soft.softHsm.module);
     const environment = { ...soft.environment, ...shim.environment, ETOKEN_BRIDGE_MODULE: shim.module };
     const watch = startWatch({ environment, interval: 3_600_000 });
     await watch.next('present', 'CTL one');
-    await watch.end();
     const calls = shim.calls();
     expect(calls.filter((name) => name === 'C_Initialize')).toHaveLength(1);
     expect(calls.filter((name) => name === 'C_Login')).toHaveLength(0);
+    // Longer than a slow module is waited for.
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    expect(shim.calls()).toEqual(calls);
+    await watch.end();
   });
 });
 
-describe.skipIf(process.platform !== 'linux')('the smart card daemon', () => {
+describe.skipIf(process.platform !== 'linux')(`the smart card daemon${withoutLinux}`, () => {
   test('that does not run is told once, where a module of smart cards shows no token', async () => {
     const soft = await makePlace('no-daemon', 'CTL one');
     const empty = await makeSoftTokens(join(soft.path, 'empty'), []);

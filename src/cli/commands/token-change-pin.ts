@@ -20,6 +20,7 @@ import {
   type PinWords,
   type TokenChoice,
 } from '../token-choice.js';
+import { describeTokenReference } from '../token-document.js';
 import type { TokenCommandOptions } from './token.js';
 
 const presentPin: PinWords = {
@@ -49,11 +50,10 @@ export async function changePin(options: TokenCommandOptions, output: Output): P
 }
 
 function report(token: TokenInfo, options: TokenCommandOptions, choice: TokenChoice, output: Output): void {
-  const { label, serialNumber, uri, pin } = token;
   output.result(`the PIN of ${nameToken(token)} was changed\n`, {
     changed: true,
-    token: { label, serialNumber, uri },
-    pin,
+    token: describeTokenReference(token),
+    pin: token.pin,
   });
   // A PIN that is entered at the reader is in no file.
   if (!isEnteredAtReader(token, options, choice)) output.note(`next: ${whereTheOldOneIs(options, choice)}`);

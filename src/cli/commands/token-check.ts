@@ -33,9 +33,14 @@ function formatCheck(check: TokenCheck): string {
   ]);
   const opened = `${nameToken(check.token)}, ${formatName(check.certificate.subject)}: opened in ${check.openMilliseconds.toFixed(0)} ms`;
   const pin = `${nameOfPin(check)}: ${check.pin?.words ?? 'the token does not answer any more'}`;
-  const hints = [...new Set(check.trials.flatMap(({ error }) => error?.hint ?? []))];
+  const hints = [...new Set(check.trials.flatMap(({ error }) => hintOf(error) ?? []))];
   const advice = hints.map((hint) => `hint: ${printable(hint)}\n`).join('');
   return `${printable(opened)}\n${formatTable(['DIGEST', 'MECHANISM', 'RESULT', 'TOOK', ''], rows)}${advice}${pin}\n`;
+}
+
+/** That of a refused mechanism names this very command. */
+function hintOf(error: SigningTrial['error']): string | undefined {
+  return error?.code === 'mechanism-refused' ? undefined : error?.hint;
 }
 
 /** The token tells of the user's PIN only, which says nothing of the other one that was refused. */
@@ -47,7 +52,7 @@ function nameOfPin({ trials }: TokenCheck): string {
 function describeCheck(check: TokenCheck): object {
   const trial = ({ error, ...rest }: SigningTrial): object => ({
     ...rest,
-    error: error === undefined ? null : describeFailure(error),
+    error: error === undefined ? null : { ...describeFailure(error), hint: hintOf(error) ?? null },
   });
   return {
     token: describeTokenReference(check.token),
