@@ -27,13 +27,20 @@ export interface SignFileOptions {
   readonly identity?: SignerIdentity;
 }
 
+/** One certificate signs thousands of files. */
+const knownIdentities = new WeakMap<Certificate, SignerIdentity>();
+
 /** The identity of a certificate as clusters write it: their names, the serial big-endian. */
 export function clusterIdentity(certificate: Certificate): SignerIdentity {
-  return {
+  const known = knownIdentities.get(certificate);
+  if (known !== undefined) return known;
+  const identity = {
     signerName: encodeText(formatClusterName(certificate.subject)),
     serialNumber: certificate.serialNumber,
     issuerName: encodeText(formatClusterName(certificate.issuer)),
   };
+  knownIdentities.set(certificate, identity);
+  return identity;
 }
 
 /**

@@ -1,5 +1,4 @@
 import { createVerify, type KeyObject } from 'node:crypto';
-import { concatBytes } from '../bytes/index.js';
 import { digestOf, type Signer } from '../signer/index.js';
 import { layOutHeader, signLayout, type FurtherElements, type SignedHeaderDraft } from './header-layout.js';
 import type { SignedHeader } from './header.js';
@@ -40,8 +39,15 @@ export async function signWithHeader(
   further?: FurtherElements,
 ): Promise<Uint8Array> {
   const layout = layOutHeader(draft, signer, further);
-  const message = concatBytes(layout.before, layout.after, body);
+  const { length, before, after } = layout;
+  const bytes = new Uint8Array(length + body.length);
+  // What is signed lies at the end of the file, so that all behind the signature is in its place already.
+  const message = bytes.subarray(length - before.length - after.length);
+  message.set(before);
+  message.set(after, before.length);
+  message.set(body, before.length + after.length);
   const { digestAlgorithm } = draft;
   const request = { digestAlgorithm, digest: digestOf(digestAlgorithm, message), message };
-  return concatBytes(await signLayout(layout, request, signer), body);
+  bytes.set(await signLayout(layout, request, signer));
+  return bytes;
 }

@@ -37,9 +37,11 @@ function writeElement(writer: Writer, element: ElementDraft, table: ElementTable
   writer.u8(element.tag).u16(value.length).bytes(value);
 }
 
+const textEncoder = new TextEncoder();
+
 /** A text value: UTF-8 and a closing NUL. */
 export function encodeText(text: string): Uint8Array {
-  return new TextEncoder().encode(`${text}\0`);
+  return textEncoder.encode(`${text}\0`);
 }
 
 /** A byte order mark at the start is kept: what is shown should not hide three bytes. */
