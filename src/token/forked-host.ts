@@ -65,8 +65,7 @@ export class ForkedHost implements TokenHost {
       serialization: 'advanced',
       // Libraries of vendors print; what they print is not the output of the command.
       stdio: ['ignore', 'ignore', 'pipe', 'ipc', this.#record.descriptor],
-      // A host holds nothing for long. Without this, V8 takes 40 MB more before it looks for what can be thrown away.
-      execArgv: ['--max-semi-space-size=2'],
+      execArgv: [],
       env: hostEnvironment(options.environment ?? process.env, options.pinVariables ?? []),
     });
     this.#exited = new Promise((resolve) => {
