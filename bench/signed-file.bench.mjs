@@ -1,7 +1,7 @@
-// Signed files in bulk: 10,000 configurations of 8 KB with a software key against the signatures of `openssl speed` on
-// as many processors, then with a SoftHSM2 token against pkcs11js in this process; and one file of 500 MB, signed in
-// chunks by a process of its own, against `openssl dgst`. The command `file sign` is measured beside the library: it
-// starts, reads, writes and makes last what it signs.
+// Signed files in bulk: configurations of 8 KB with a software key against the signatures of `openssl speed` on as many
+// processors, then with a SoftHSM2 token against pkcs11js in this process; and one file of 500 MB, signed in chunks by
+// a process of its own, against `openssl dgst`. The command `file sign` is measured beside the library, with 10,000
+// configurations and with the large file: it starts, reads, writes and makes last what it signs.
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {

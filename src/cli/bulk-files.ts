@@ -1,7 +1,7 @@
 import { DeviceError, ProofError } from '../errors.js';
 import type { PlacedFile } from './bulk-places.js';
-import { endInterrupted } from './files.js';
 import type { Output } from './output.js';
+import { endInterrupted } from './unfinished-files.js';
 
 /** What became of a file that was worked on to the end. */
 export interface FinishedWork {

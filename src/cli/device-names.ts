@@ -2,15 +2,8 @@ import { promises } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { equalBytes, printable } from '../bytes/index.js';
 import { InputError } from '../errors.js';
-import {
-  explainWrite,
-  keepBackup,
-  nameBeside,
-  readInput,
-  restoreBackup,
-  syncFolder,
-  trackUnfinished,
-} from './files.js';
+import { explainWrite, keepBackup, nameBeside, readInput, restoreBackup, syncFolder } from './files.js';
+import { trackUnfinished } from './unfinished-files.js';
 
 /** How a list gets a second name: a link to its file, or a file of its own with the same bytes. */
 export type LinkKind = 'hard' | 'symbolic' | 'copy';

@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { printable } from '../bytes/index.js';
 import { InputError } from '../errors.js';
-import { trackUnfinished } from './files.js';
+import { trackUnfinished } from './unfinished-files.js';
 
 /** Who holds a lock. */
 interface Owner {

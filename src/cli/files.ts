@@ -1,10 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 // `promises` of node:fs is loaded when it is first used, and commands that only read never do.
-import { constants, promises, readFileSync, statSync, unlinkSync } from 'node:fs';
+import { constants, promises, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { equalBytes, formatHex, printable } from '../bytes/index.js';
 import { InputError } from '../errors.js';
-import { exitCode } from './exit-code.js';
+import { trackUnfinished } from './unfinished-files.js';
 
 /** The largest file a command reads whole: far above every list, certificate and cluster file. */
 const largestInput = 16 * 1024 * 1024;
@@ -100,29 +100,6 @@ export interface WrittenFile {
   readonly backup?: string;
 }
 
-/** Files that are being written at this moment, to be removed when the user breaks off. */
-const unfinished = new Set<string>();
-
-/** Ends the process as Ctrl-C does: no half-written file is left. @param tell what is said before. */
-export function endInterrupted(tell: () => void = () => undefined): never {
-  for (const path of unfinished) {
-    try {
-      unlinkSync(path);
-    } catch {
-      // It was moved to its place or removed a moment ago: there is nothing to clean up.
-    }
-  }
-  tell();
-  process.stderr.write('interrupted\n');
-  process.exit(exitCode.interrupted);
-}
-
-/** A name that is removed when the user breaks off, until `end`. */
-export function trackUnfinished(path: string): { readonly end: () => void } {
-  unfinished.add(path);
-  return { end: () => unfinished.delete(path) };
-}
-
 /**
  * Refuses an output that cannot be written, as far as that shows beforehand: a PIN is not tried, and nobody is asked
  * for one, for a list that has no place to go.
@@ -137,7 +114,7 @@ export async function checkOutput(place: OutputPlace): Promise<void> {
   }
   const path = await resolveOutput(place);
   const beside = nameBeside(path);
-  unfinished.add(beside);
+  const tracked = trackUnfinished(beside);
   try {
     await readPrevious(path);
     // By trying: whether a folder takes a file depends on more than its permissions.
@@ -146,7 +123,7 @@ export async function checkOutput(place: OutputPlace): Promise<void> {
     throw explainWrite(error, place.path);
   } finally {
     await promises.unlink(beside).catch(() => undefined);
-    unfinished.delete(beside);
+    tracked.end();
   }
 }
 
@@ -204,7 +181,7 @@ export async function writeOutput(request: WriteRequest): Promise<WrittenFile> {
   const folder = dirname(path);
   await removeAbandoned(folder, [basename(path)]);
   const beside = nameBeside(path);
-  unfinished.add(beside);
+  const tracked = trackUnfinished(beside);
   try {
     const previous = await readPrevious(path);
     if (previous !== undefined && equalBytes(previous.bytes, request.bytes)) return { path: request.path };
@@ -221,7 +198,7 @@ export async function writeOutput(request: WriteRequest): Promise<WrittenFile> {
     await promises.unlink(beside).catch(() => undefined);
     throw explainWrite(error, request.path);
   } finally {
-    unfinished.delete(beside);
+    tracked.end();
   }
 }
 
@@ -350,7 +327,7 @@ export async function keepBackupAs(path: string, sha1: string, changed: Date): P
 
 async function copyWhole(path: string, backup: string): Promise<void> {
   const beside = `${backup}.${String(process.pid)}.part`;
-  unfinished.add(beside);
+  const tracked = trackUnfinished(beside);
   try {
     await promises.copyFile(path, beside);
     const file = await promises.open(beside, 'r+');
@@ -360,7 +337,7 @@ async function copyWhole(path: string, backup: string): Promise<void> {
     await promises.unlink(beside).catch(() => undefined);
     throw error;
   } finally {
-    unfinished.delete(beside);
+    tracked.end();
   }
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { exitCode } from './exit-code.js';
-import { endInterrupted } from './files.js';
+import { endInterrupted } from './unfinished-files.js';
 
 const words = process.argv.slice(2);
 

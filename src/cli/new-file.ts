@@ -16,16 +16,9 @@ import { basename, dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { equalBytes, printable } from '../bytes/index.js';
 import { InputError, RefusalError } from '../errors.js';
-import {
-  explainWrite,
-  keepBackupAs,
-  makeFolder,
-  nameBeside,
-  removeAbandoned,
-  syncFolder,
-  trackUnfinished,
-} from './files.js';
+import { explainWrite, keepBackupAs, makeFolder, nameBeside, removeAbandoned, syncFolder } from './files.js';
 import { digestSource, withSource } from './source-file.js';
+import { trackUnfinished } from './unfinished-files.js';
 
 const writeAt = promisify(write);
 const syncFile = promisify(fsync);

@@ -27,20 +27,22 @@ export interface SignFileOptions {
   readonly identity?: SignerIdentity;
 }
 
-/** One certificate signs thousands of files. */
-const knownIdentities = new WeakMap<Certificate, SignerIdentity>();
-
 /** The identity of a certificate as clusters write it: their names, the serial big-endian. */
 export function clusterIdentity(certificate: Certificate): SignerIdentity {
-  const known = knownIdentities.get(certificate);
-  if (known !== undefined) return known;
-  const identity = {
+  return {
     signerName: encodeText(formatClusterName(certificate.subject)),
     serialNumber: certificate.serialNumber,
     issuerName: encodeText(formatClusterName(certificate.issuer)),
   };
-  knownIdentities.set(certificate, identity);
-  return identity;
+}
+
+/** One certificate signs thousands of files. What is kept here is given to nobody who could change it. */
+const keptIdentities = new WeakMap<Certificate, SignerIdentity>();
+
+function keptIdentity(certificate: Certificate): SignerIdentity {
+  const kept = keptIdentities.get(certificate) ?? clusterIdentity(certificate);
+  keptIdentities.set(certificate, kept);
+  return kept;
 }
 
 /**
@@ -49,7 +51,7 @@ export function clusterIdentity(certificate: Certificate): SignerIdentity {
 export function signedFileDraft(options: SignFileOptions, certificate: Certificate): SignedHeaderDraft {
   return {
     version: { major: 1, minor: 0 },
-    signer: options.identity ?? clusterIdentity(certificate),
+    signer: options.identity ?? keptIdentity(certificate),
     digestAlgorithm: options.digestAlgorithm ?? 'sha1',
     fileName: encodeText(`${options.name}.sgn`),
     timestamp: options.timestamp,

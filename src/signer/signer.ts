@@ -10,7 +10,8 @@ export interface SignRequest {
   readonly digest: Uint8Array;
   /**
    * The message itself. Only a token that insists on hashing by itself wants it; leave it out for what is too large
-   * to hold, and such a token is then refused.
+   * to hold, and such a token is then refused. A signer must not change it, and has it only until it has signed: its
+   * memory may be that of the file that is made.
    */
   readonly message?: Uint8Array;
 }

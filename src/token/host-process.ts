@@ -2,8 +2,8 @@
  * The program of the token host: the child process that holds the PKCS#11 module (host-client.ts starts it). One
  * request after the other; every answer is sent before the next request is looked at.
  */
-import { setFlagsFromString } from 'node:v8';
 import { recordCall } from './call-record.js';
+import { keepHeapSmall } from './host-heap.js';
 import { HostFailureError } from './host-library.js';
 import { HostModule } from './host-module.js';
 import type { HostFailure, HostReply, HostRequest, ModuleToOpen } from './host-protocol.js';
@@ -17,9 +17,7 @@ const watchInterval = 500;
 /** Libraries that pass on what is elsewhere: the first call may already wait for what never answers. */
 const passesOn = /p11-kit/i;
 
-// A host holds nothing for long. Without this, V8 takes 40 MB more before it looks for what can be thrown away. As an
-// option of the command line it would cost the start: Node's own code is then compiled anew.
-setFlagsFromString('--semi-space-growth-factor=1');
+keepHeapSmall();
 
 let module: HostModule | undefined;
 let signing: HostSigning | undefined;

@@ -1,9 +1,11 @@
 /** The program of a further signing thread of the token host (host-threads.ts starts it). */
 import { parentPort, workerData } from 'node:worker_threads';
 import { recordCall } from './call-record.js';
+import { keepHeapSmall } from './host-heap.js';
 import { HostFailureError, loadLibrary, signShare, type Share } from './host-library.js';
 import type { ThreadData, ThreadMessage } from './host-threads.js';
 
+keepHeapSmall();
 const { path, thread } = workerData as ThreadData;
 const library = loadLibrary(path, thread);
 
