@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { decodeTrustList, type TrustList } from '../../src/trust-list/index.js';
 import type { Certificate } from '../../src/x509/index.js';
 import { decodeCertificates } from '../../src/x509/index.js';
-import { expectFailure, jsonOf, plainEnvironment, program } from './etoken-bridge.js';
+import { expectFailure, initOneNode, jsonOf, plainEnvironment, program } from './etoken-bridge.js';
 import { makeSoftTokens } from './soft-tokens.js';
 
 const tokens = await makeSoftTokens();
@@ -184,7 +184,7 @@ describe('with tokens', () => {
   );
 
   test('update: the present certificates of the cluster file, the names of the tokens as they are', () => {
-    run(['cluster', 'init', 'renewed', '--lab', '--key-bits', '1024', '--node', 'cucm-pub,10.48.47.153', '-q']);
+    run(initOneNode('renewed'));
     const words = ['ctl', 'update', 'CTLFile.tlv', '--out', 'updated.tlv', '--cluster', 'renewed/cluster.yaml'];
     expect(run([...words, ...first.options]).status).toBe(0);
     const before = decodeTrustList(read('CTLFile.tlv'));

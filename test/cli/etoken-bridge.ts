@@ -77,6 +77,11 @@ function escaped(text: string): RegExp {
   return new RegExp(text.replaceAll(/[$()*+.?[\\\]^{|}]/g, String.raw`\$&`));
 }
 
+/** The words that make a practice cluster of one node in a folder. */
+export function initOneNode(folder: string): readonly string[] {
+  return ['cluster', 'init', folder, '--lab', '--key-bits', '1024', '--node', 'cucm-pub,10.48.47.153', '-q'];
+}
+
 /** A folder that is gone when the tests of the file are done. */
 export function temporaryFolder(): string {
   return makeTemporaryFolder('etoken-bridge-cli-');

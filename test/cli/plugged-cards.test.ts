@@ -14,7 +14,7 @@ import {
 } from 'softhsm-config';
 import { formatCertificatePem, type Certificate } from '../../src/x509/index.js';
 import { decodeTrustList } from '../../src/trust-list/index.js';
-import { run as runCommand, temporaryFolder, type Outcome } from './etoken-bridge.js';
+import { initOneNode, run as runCommand, temporaryFolder, type Outcome } from './etoken-bridge.js';
 
 const folder = temporaryFolder();
 const authority = await createStandInAuthority();
@@ -43,8 +43,7 @@ async function addCertificate(
   return certificate;
 }
 
-const init = ['cluster', 'init', 'cluster', '--lab', '--key-bits', '1024', '--node', 'cucm-pub,10.48.47.153', '-q'];
-expect(runCommand(init, { cwd: folder }).status).toBe(0);
+expect(runCommand(initOneNode('cluster'), { cwd: folder }).status).toBe(0);
 const create = ['ctl', 'create', '--mode', 'token', '--cluster', 'cluster/cluster.yaml', '--pin-file', 'pin', '--out'];
 
 /** The tokens of a list, by their serial numbers. */

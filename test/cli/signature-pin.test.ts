@@ -6,7 +6,14 @@ import { formatCertificatePem } from '../../src/x509/index.js';
 import { shimMissing } from '../fault-shim/build.js';
 import { skipReason } from '../skip-reason.js';
 import { buildOddModule, makeStrictKey, type OddModule } from '../token/odd-token.js';
-import { expectFailure, jsonOf, run as runCommand, temporaryFolder, type Outcome } from './etoken-bridge.js';
+import {
+  expectFailure,
+  initOneNode,
+  jsonOf,
+  run as runCommand,
+  temporaryFolder,
+  type Outcome,
+} from './etoken-bridge.js';
 import { noTerminal, openTerminal } from './terminal.js';
 
 const folder = temporaryFolder();
@@ -69,18 +76,7 @@ describe.skipIf(shimMissing !== undefined)(
 
     test('signs a list too', () => {
       const { run } = makePlace();
-      const init = [
-        'cluster',
-        'init',
-        'cluster',
-        '--lab',
-        '--key-bits',
-        '1024',
-        '--node',
-        'cucm-pub,10.48.47.153',
-        '-q',
-      ];
-      expect(runCommand(init, { cwd: folder }).status).toBe(0);
+      expect(runCommand(initOneNode('cluster'), { cwd: folder }).status).toBe(0);
       const create = ['ctl', 'create', '--mode', 'token', '--cluster', 'cluster/cluster.yaml', '--out', 'strict.tlv'];
       const words = [...create, '--certificate', 'strict.pem', '--accept', 'A5', '--pin-file', 'user.pin'];
       expect(run([...words, '--signature-pin-file', 'signature.pin'])).toMatchObject({ status: 0 });

@@ -2,7 +2,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSyn
 import { dirname, join, relative } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { findSoftHsm } from 'softhsm-config';
-import { expectFailure, program, root, run, temporaryFolder, type Outcome } from './etoken-bridge.js';
+import { expectFailure, initOneNode, program, root, run, temporaryFolder, type Outcome } from './etoken-bridge.js';
 import { makeSoftwareKey } from './software-keys.js';
 
 const bindings = ['pkcs11js', 'graphene-pk11'];
@@ -39,16 +39,7 @@ describe.each(['left-out', 'not-built'] as const)('pkcs11js %s', (which) => {
     const [one, two] = [await makeSoftwareKey('SAST-one', 0x31), await makeSoftwareKey('SAST-two', 0x32)];
     one.write(folder, 'one');
     two.write(folder, 'two');
-    const { status } = go(
-      'cluster',
-      'init',
-      'cluster',
-      '--lab',
-      '--key-bits',
-      '1024',
-      '--node',
-      'cucm-pub,10.48.47.153',
-    );
+    const { status } = go(...initOneNode('cluster'));
     expect(status).toBe(0);
   });
 

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -37,8 +37,9 @@ export interface FaultShim {
   withOwnRules(folder: string): FaultShim;
 }
 
-/** Compiles the shim into a folder, to stand before a module. */
+/** Compiles the shim into a folder, which is made where it is missing, to stand before a module. */
 export function buildFaultShim(folder: string, module: string): FaultShim {
+  mkdirSync(folder, { recursive: true });
   const library = join(folder, 'fault-shim.so');
   const words = ['-O1', '-shared', '-fPIC', '-I', headers, '-o', library, source, '-ldl', '-lpthread'];
   const result = spawnSync('cc', words, { encoding: 'utf8' });

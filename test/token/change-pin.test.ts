@@ -135,7 +135,6 @@ describe.skipIf(shimMissing !== undefined)(
     let environment: Environment;
 
     beforeAll(() => {
-      mkdirSync(join(folder, 'shim'));
       shim = buildFaultShim(join(folder, 'shim'), soft.softHsm.module);
       environment = { ...soft.environment, ...shim.environment, ETOKEN_BRIDGE_MODULE: shim.module };
     });

@@ -1,5 +1,4 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { buildFaultShim, shimMissing } from '../fault-shim/build.js';
@@ -13,7 +12,6 @@ test.skipIf(shimMissing !== undefined)(
   async () => {
     const folder = temporaryFolder();
     const soft = await makeSoftTokens(folder, [{ label: 'CTL', bits: 1024 }]);
-    mkdirSync(join(folder, 'shim'));
     const shim = buildFaultShim(join(folder, 'shim'), soft.softHsm.module);
     // CKR_USER_NOT_LOGGED_IN: the token wants the login first.
     shim.setRules('C_SetPIN 1 rv=0x101');

@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { HostTail } from '../../src/token/host-words.js';
@@ -70,7 +69,6 @@ test.skipIf(missing !== undefined)(
   async () => {
     const folder = temporaryFolder();
     const soft = await makeSoftTokens(folder, [{ label: 'CTL', bits: 1024 }]);
-    mkdirSync(join(folder, 'shim'));
     const shim = buildFaultShim(join(folder, 'shim'), soft.softHsm.module);
     shim.setRules('C_Login abort');
     const environment = { ...soft.environment, ...shim.environment, PKCS11SPY: shim.module };

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { plainEnvironment, program, type Outcome } from '../cli/etoken-bridge.js';
@@ -36,7 +36,6 @@ describe.skipIf(missing !== undefined)(
     beforeAll(async () => {
       tokens = await makeSoftTokens();
       tokens.makeTokenList('CTLFile.tlv');
-      mkdirSync(join(tokens.folder, 'shim'));
       shim = buildFaultShim(join(tokens.folder, 'shim'), tokens.module);
       const socket = join(tokens.folder, 'p11-kit.socket');
       // The shim stands behind p11-kit-remote, only to make a signature last until the signal comes. A remote that is

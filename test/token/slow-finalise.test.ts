@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { openTokenHost, watchTokens, type Environment, type TokenEvent } from '../../src/token/index.js';
@@ -14,7 +13,6 @@ describe.skipIf(shimMissing !== undefined)(`a library that is slow to finalise${
   beforeAll(async () => {
     const folder = temporaryFolder();
     soft = await makeSoftTokens(folder, [{ label: 'CTL', bits: 1024 }]);
-    mkdirSync(join(folder, 'shim'));
     shim = buildFaultShim(join(folder, 'shim'), soft.softHsm.module);
     const limit = { ETOKEN_BRIDGE_TOKEN_TIMEOUT: '60' };
     environment = { ...soft.environment, ...shim.environment, ETOKEN_BRIDGE_MODULE: shim.module, ...limit };

@@ -134,7 +134,6 @@ describe('a command that ends', () => {
   describe.skipIf(shimMissing !== undefined)(`while a call hangs${skipReason(shimMissing)}`, () => {
     let shim: FaultShim;
     beforeAll(() => {
-      mkdirSync(join(folder, 'shim'));
       shim = buildFaultShim(join(folder, 'shim'), soft.softHsm.module);
     });
 

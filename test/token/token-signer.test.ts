@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { createSoftToken, generateTokenKey, issueSastCertificate } from 'softhsm-config';
@@ -286,7 +286,6 @@ describe.skipIf(shimMissing !== undefined)(`a token that fails${skipReason(shimM
   let faulty: TokenSignerOptions;
 
   beforeAll(() => {
-    mkdirSync(join(folder, 'shim'));
     shim = buildFaultShim(join(folder, 'shim'), soft.softHsm.module);
     const environment = { ...soft.environment, ...shim.environment, ETOKEN_BRIDGE_MODULE: shim.module };
     faulty = options({ environment, callTimeout: 700, interactionTimeout: 700 });
